@@ -1,0 +1,425 @@
+"""Every setting of a node: its default, one sentence, its range, and where its value came from.
+
+A setting has one name in three spellings: the attribute (`http_port`), the key in the TOML file (`http_port = 8080`)
+and the environment variable (`WAYFRAME_HTTP_PORT=8080`). The environment goes before the file, the file before the
+default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit, urlunsplit
+
+from annotated_types import Ge, Le
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "WAYFRAME_"
+DEFAULT_FILE = Path("wayframe.toml")
+
+KB, MB, GB = 10**3, 10**6, 10**9
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+_SIZE_UNITS = {"b": 1, "kb": KB, "mb": MB, "gb": GB, "tb": 10**12, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 2**40}
+_TIME_UNITS = {"ms": 0.001, "s": 1, "min": MINUTE, "h": HOUR, "d": DAY}
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong; the text names each, what is allowed and where it was set."""
+
+
+def _quantity(units: Mapping[str, float]) -> BeforeValidator:
+    """Accept `512 MiB` or `30 d` where a plain number of bytes or seconds is meant."""
+
+    def parse(value: Any) -> Any:
+        match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            return value
+        unit = units.get(match[2].lower())
+        if unit is None:
+            raise ValueError(f"unknown unit {match[2]!r}, one of {', '.join(units)}")
+        number = float(match[1]) * unit
+        return int(number) if number.is_integer() else number
+
+    return BeforeValidator(parse)
+
+
+Bytes = Annotated[int, _quantity(_SIZE_UNITS), "bytes"]
+"""A size in bytes; text may carry a unit (`512 MiB`, `10 GB`)."""
+WholeSeconds = Annotated[int, _quantity(_TIME_UNITS), "seconds"]
+"""A duration in whole seconds; text may carry a unit (`30 d`, `10 min`)."""
+Seconds = Annotated[float, _quantity(_TIME_UNITS), "seconds"]
+"""A duration in seconds; text may carry a unit."""
+
+
+def _setting(default: Any, description: str, **limits: Any) -> Any:
+    """A field with its sentence. `form` names the allowed values where no range says them."""
+    form = limits.pop("form", "")
+    return Field(default=default, description=description, json_schema_extra={"form": form}, **limits)
+
+
+def _port(default: int, description: str) -> Any:
+    return _setting(default, description, ge=0, le=65535)
+
+
+class Settings(BaseSettings):
+    """A node's settings. `Settings(...)` takes arguments, then the environment, then defaults; `load` adds the file."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    # Where things are kept
+    data_dir: Path = _setting(
+        Path("data"), "Folder of the database, the files and the node's secret.", form="a folder that can be written"
+    )
+    database_url: str = _setting(
+        "", "Database; empty means SQLite in data_dir.", form="sqlite:///… or postgresql://user:password@host/name"
+    )
+    blobs_dir: str = _setting("", "Folder of media files; empty means data_dir/blobs.", form="a folder")
+    backup_dir: str = _setting("", "Folder that backups go to; empty means data_dir/backups.", form="a folder")
+    min_free_disk_bytes: Bytes = _setting(
+        512 * MIB, "Free disk space below which files are refused with 507.", ge=0, le=100 * 10**12
+    )
+
+    # What applications and browsers reach
+    public_url: str = _setting(
+        "",
+        "Address links are made with, as applications see it (behind a proxy: the proxy's); empty means "
+        "http://<this machine's name>:http_port.",
+        form="http://… or https://…",
+    )
+    http_host: str = _setting("0.0.0.0", "Address the HTTP listener binds.", form="an IP address or host name")
+    http_port: int = _port(8080, "Port of REST, media links and the web page; 0 takes a free one.")
+    max_upload_bytes: Bytes = _setting(4 * GIB, "Largest file accepted, on every door; more is 413.", ge=1, le=10**13)
+    max_body_bytes: Bytes = _setting(4 * MIB, "Largest JSON body accepted; more is 413.", ge=KIB, le=GIB)
+    requests_per_second: float = _setting(
+        200.0, "REST requests a second one token may make over time, beyond it 429; 0 for no limit.", ge=0, le=1e6
+    )
+    requests_burst: int = _setting(
+        400, "REST requests one token may make at once before requests_per_second holds.", ge=1, le=10**6
+    )
+
+    # What devices reach
+    device_host: str = _setting("0.0.0.0", "Address the device listeners bind.", form="an IP address or host name")
+    public_device_host: str = _setting(
+        "",
+        "Host devices are told to send media to (a public address or name, without port); empty means the address "
+        "their signalling connection came in on.",
+        form="an IP address or host name",
+    )
+    jt808_port: int = _port(8808, "Port of JT/T 808 signalling; 0 takes a free one.")
+    jt1078_live_port: int = _port(8810, "Port of JT/T 1078 live video; 0 takes a free one.")
+    jt1078_playback_port: int = _port(8811, "Port of JT/T 1078 recordings; 0 takes a free one.")
+    attachments_port: int = _port(8812, "Port of JT/T 808 alarm attachments; 0 takes a free one.")
+    public_live_port: int = _port(0, "Live video port devices are told, when a firewall maps it; 0 for the same.")
+    public_playback_port: int = _port(0, "Recordings port devices are told, when a firewall maps it; 0 for the same.")
+    public_attachments_port: int = _port(
+        0, "Attachments port devices are told, when a firewall maps it; 0 for the same."
+    )
+    jt808_auth: Literal["open", "strict"] = _setting(
+        "open", "Whether a terminal without a valid authentication code may report (open) or is refused (strict)."
+    )
+    unknown_idents: Literal["refuse", "create"] = _setting(
+        "refuse", "What happens to a device nobody registered: its reports are refused, or it is created."
+    )
+    device_idle_s: Seconds = _setting(180.0, "Silence after which a device connection is closed.", ge=5, le=DAY)
+    max_device_connections: int = _setting(20000, "Device connections at once, all listeners together.", ge=1, le=10**6)
+    max_connections_per_ip: int = _setting(
+        0, "Device connections at once from one address; 0 for no limit (fleets share an address).", ge=0, le=10**6
+    )
+
+    # How long and how much is kept
+    default_media_ttl: WholeSeconds = _setting(
+        365 * DAY, "media_ttl of a new device: seconds a file is kept from its upload.", ge=60, le=3650 * DAY
+    )
+    default_messages_ttl: WholeSeconds = _setting(
+        365 * DAY, "messages_ttl of a new device: seconds a message is kept from its arrival.", ge=60, le=3650 * DAY
+    )
+    device_media_limit: Bytes = _setting(
+        10 * GB, "Media one device may hold, whatever its media_rotate.", ge=MB, le=100 * 10**12
+    )
+    results_keep_s: WholeSeconds = _setting(30 * DAY, "How long command results are kept.", ge=7 * DAY, le=3650 * DAY)
+    logs_keep_s: WholeSeconds = _setting(30 * DAY, "How long log records are kept.", ge=HOUR, le=3650 * DAY)
+
+    # Media work and live video
+    media_workers: int = _setting(1, "Processes that probe, preview and convert files.", ge=1, le=64)
+    worker_memory_bytes: Bytes = _setting(
+        GIB, "Memory one media process may take before it is ended.", ge=256 * MIB, le=64 * GIB
+    )
+    live_conversions: int = _setting(1, "Live streams converted from H.265 to H.264 at once.", ge=0, le=64)
+    live_h265: Literal["convert", "pass"] = _setting(
+        "convert", "Whether live H.265 is converted to H.264 (plays in every browser) or passed on."
+    )
+    hls_segment_s: float = _setting(
+        2.0, "Length of a live HLS segment in seconds; cut at the next key frame.", ge=0.5, le=10
+    )
+    hls_window_segments: int = _setting(6, "Segments a live playlist lists.", ge=3, le=60)
+    live_idle_s: Seconds = _setting(60.0, "A live stream nobody fetches ends after this.", ge=5, le=HOUR)
+    chunk_keep_s: Seconds = _setting(120.0, "A live segment is removed this long after its last access.", ge=5, le=HOUR)
+    ll_part_ms: int = _setting(400, "Length of a low-latency part in milliseconds.", ge=100, le=2000)
+
+    # Throughput
+    message_batch_rows: int = _setting(500, "Messages written in one transaction at most.", ge=1, le=10000)
+    message_batch_ms: int = _setting(
+        10,
+        "Milliseconds a message waits for others before its transaction; its acknowledgement waits too.",
+        ge=0,
+        le=1000,
+    )
+
+    # Running
+    log_format: Literal["auto", "json", "console"] = _setting(
+        "auto", "One JSON object a line, or text for people; auto takes text on a terminal."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "Least level that is logged.")
+    stop_grace_s: Seconds = _setting(10.0, "Time running work has to finish when the node stops.", ge=0, le=600)
+
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("an address such as https://video.example.com is wanted")
+        return value.rstrip("/")
+
+    @field_validator("public_device_host")
+    @classmethod
+    def _host_only(cls, value: str) -> str:
+        if "/" in value or " " in value or re.fullmatch(r"[^:]+:\d+", value):
+            raise ValueError("a host name or address without scheme and port is wanted")
+        return value
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Settings:
+        taken: dict[int, str] = {}
+        for port in PORTS:
+            number = getattr(self, port.setting)
+            if number and number in taken:
+                raise ValueError(
+                    f"{taken[number]} and {port.setting} are both {number}; each listener needs its own port"
+                )
+            taken[number] = port.setting
+        return self
+
+    @property
+    def database(self) -> str:
+        """`database_url`, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'wayframe.db').absolute()}"
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of media files."""
+        return Path(self.blobs_dir) if self.blobs_dir else self.data_dir / "blobs"
+
+    @property
+    def backups(self) -> Path:
+        """The folder backups go to."""
+        return Path(self.backup_dir) if self.backup_dir else self.data_dir / "backups"
+
+    @property
+    def url(self) -> str:
+        """`public_url`, or this machine's name with the HTTP port; no slash at its end."""
+        return self.public_url or f"http://{socket.gethostname()}:{self.http_port}"
+
+    @property
+    def told_live_port(self) -> int:
+        """Live video port that devices are told."""
+        return self.public_live_port or self.jt1078_live_port
+
+    @property
+    def told_playback_port(self) -> int:
+        """Recordings port that devices are told."""
+        return self.public_playback_port or self.jt1078_playback_port
+
+    @property
+    def told_attachments_port(self) -> int:
+        """Attachments port that devices are told."""
+        return self.public_attachments_port or self.attachments_port
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One listening port."""
+
+    setting: str
+    """Name of the setting that holds its number."""
+    host_setting: str
+    """Name of the setting that holds the address it binds."""
+    public_setting: str
+    """Name of the setting with the number told to the outside; empty if none."""
+    who: str
+    """Who dials it."""
+    what: str
+    """What is spoken there."""
+
+
+PORTS: tuple[Port, ...] = (
+    Port(
+        "http_port", "http_host", "", "applications, browsers", "HTTP: REST, media links, live playlists, the web page"
+    ),
+    Port("jt808_port", "device_host", "", "devices", "JT/T 808 over TCP: registration, reports, commands"),
+    Port("jt1078_live_port", "device_host", "public_live_port", "devices", "JT/T 1078 over TCP: live video and audio"),
+    Port("jt1078_playback_port", "device_host", "public_playback_port", "devices", "JT/T 1078 over TCP: recordings"),
+    Port(
+        "attachments_port", "device_host", "public_attachments_port", "devices", "JT/T 808 alarm attachments over TCP"
+    ),
+)
+"""Every port of a node; docs, doctor and the composition root read this one table."""
+
+
+# ---- loading, and saying where a value came from
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with the origin of each."""
+
+    settings: Settings
+    """The values."""
+    origins: Mapping[str, str]
+    """By attribute: `default`, `environment WAYFRAME_X` or `file /path/wayframe.toml:x`."""
+    file: Path | None
+    """The file that was read."""
+
+
+def env_name(name: str) -> str:
+    """The environment variable of a setting."""
+    return ENV_PREFIX + name.upper()
+
+
+def nearest(word: str, names: list[str]) -> str:
+    """The name most like `word`, for a mistyped key."""
+    return difflib.get_close_matches(word, names, n=1, cutoff=0.0)[0]
+
+
+def find_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The settings file: `config`, WAYFRAME_CONFIG, or wayframe.toml in the working directory if there is one.
+
+    Raises SettingsError where a named file does not exist.
+    """
+    named = config or (Path(environ["WAYFRAME_CONFIG"]) if environ.get("WAYFRAME_CONFIG") else None)
+    if named is None:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not named.is_file():
+        source = "--config" if config else "WAYFRAME_CONFIG"
+        raise SettingsError(f"settings file {named} ({source}) does not exist")
+    return named
+
+
+def load(config: Path | None = None) -> Loaded:
+    """Read the file and the environment.
+
+    Raises SettingsError: file missing or not TOML, unknown key (the nearest valid one is named), value out of range.
+    """
+    file = find_file(config, os.environ)
+    values = _read(file) if file else {}
+    origins = {name: _origin(name, values, file) for name in Settings.model_fields}
+    # Arguments go before the environment in pydantic-settings; what the environment sets is therefore not passed.
+    from_file = {key: value for key, value in values.items() if origins[key].startswith("file ")}
+    try:
+        settings = Settings(**from_file)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(item, origins) for item in error.errors())) from None
+    return Loaded(settings, origins, file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from None
+    names = list(Settings.model_fields)
+    wrong = [
+        f"{file}: unknown key {key!r}, did you mean {nearest(key, names)!r}?" for key in values if key not in names
+    ]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return values
+
+
+def _origin(name: str, values: Mapping[str, Any], file: Path | None) -> str:
+    if os.environ.get(env_name(name)):
+        return f"environment {env_name(name)}"
+    return f"file {file}:{name}" if name in values else "default"
+
+
+def _sentence(error: Any, origins: Mapping[str, str]) -> str:
+    """What was wrong, what would be right, and where it stands."""
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    shown = mask(error["input"]) if isinstance(error["input"], str) else error["input"]
+    why = error["msg"].removeprefix("Value error, ") if error["type"] == "value_error" else f"must be {allowed(name)}"
+    return f"{name}: {why}, got {shown!r} ({origins[name]})"
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """WAYFRAME_… variables that are no setting, each with the nearest that is."""
+    other = {"WAYFRAME_CONFIG", "WAYFRAME_URL", "WAYFRAME_TOKEN", "WAYFRAME_SHARED"}
+    names = [env_name(name) for name in Settings.model_fields]
+    strange = [key for key in environ if key.startswith(ENV_PREFIX) and key not in other and key not in names]
+    return [f"{key} is no setting, did you mean {nearest(key, names)}?" for key in sorted(strange)]
+
+
+# ---- showing
+
+
+def allowed(name: str) -> str:
+    """The allowed values of a setting, for people."""
+    info = Settings.model_fields[name]
+    if get_origin(info.annotation) is Literal:
+        return " | ".join(get_args(info.annotation))
+    low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
+    high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
+    if low is None or high is None:
+        extra = info.json_schema_extra
+        return str(extra["form"]) if isinstance(extra, dict) else ""
+    whole = " (whole number)" if info.annotation is int else ""
+    return f"{_human(low, info)} .. {_human(high, info)}{whole}"
+
+
+def show(name: str, value: Any) -> str:
+    """A value for people: sizes and durations with their unit, passwords masked, empty as it is."""
+    return mask(str(_human(value, Settings.model_fields[name])))
+
+
+def mask(text: str) -> str:
+    """Hide the password of an address such as a database URL."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    if not parts.password:
+        return text
+    who, _, where = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{who.partition(':')[0]}:***@{where}"))
+
+
+def _human(value: Any, info: FieldInfo) -> str:
+    if "bytes" in info.metadata:
+        return _with_unit(
+            value, (("TB", 10**12), ("GiB", GIB), ("GB", GB), ("MiB", MIB), ("MB", MB), ("KiB", KIB), ("kB", KB)), "B"
+        )
+    if "seconds" in info.metadata:
+        return _with_unit(value, (("d", DAY), ("h", HOUR), ("min", MINUTE)), "s")
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _with_unit(value: float, units: tuple[tuple[str, int], ...], smallest: str) -> str:
+    for unit, size in units:
+        if value and value % size == 0:
+            return f"{value // size:g} {unit}"
+    return f"{value:g} {smallest}"

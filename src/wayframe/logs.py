@@ -1,0 +1,111 @@
+"""Logging: one line an event, as JSON or as text, from our own code and from the libraries alike.
+
+Rooms take a logger with `structlog.get_logger()` and call `log.info("device_connected", device=7, connection=12)`: the
+first word is the event, the rest are fields. `bind` puts device, connection and trace on every line of a task.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+_HIDDEN_FIELDS = frozenset({"token", "authorization", "password", "secret", "cookie", "set-cookie"})
+# A token is 64 alphanumerics. A media uuid is 64 upper-case hex digits and the capability to its file: hidden as well.
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])")
+_SCHEME = re.compile(r"\b(FlespiToken|Bearer)\s+[^\s\"',]+", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_DEPTH = 4
+
+
+def configure(
+    log_format: Literal["auto", "json", "console"] = "auto", level: str = "info", stream: TextIO | None = None
+) -> None:
+    """Send everything that is logged to `stream` (stderr), one line an event; called once at start.
+
+    `auto` writes text where the stream is a terminal and JSON elsewhere.
+    """
+    out = stream or sys.stderr
+    human = log_format == "console" or (log_format == "auto" and out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_render(human, out.isatty())])
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # uvicorn brings handlers of its own; its lines are to go through ours.
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    quiet = logging.INFO if level.lower() == "debug" else logging.WARNING
+    for name in ("uvicorn.access", "sqlalchemy.engine", "aiosqlite", "asyncio", "alembic", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(quiet)
+
+
+@contextmanager
+def bind(**fields: Any) -> Iterator[None]:
+    """Put fields (`device`, `connection`, `trace`) on every line logged inside, in this task and those it starts."""
+    with structlog.contextvars.bound_contextvars(**fields):
+        yield
+
+
+def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: no token, password or Authorization value leaves the process."""
+    return {key: _hidden(key, value, _DEPTH) for key, value in event.items()}
+
+
+def _render(human: bool, colours: bool) -> Iterator[Processor]:
+    yield structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    # A traceback becomes text before secrets are looked for, because it may quote them.
+    yield structlog.processors.ExceptionRenderer()
+    yield hide_secrets
+    if human:
+        yield structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
+    else:
+        yield structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+
+
+def _hidden(key: str, value: Any, depth: int) -> Any:
+    if key.lower() in _HIDDEN_FIELDS and value:
+        return "***"
+    if isinstance(value, str):
+        return _masked(value)
+    if depth and isinstance(value, Mapping):
+        return {str(name): _hidden(str(name), inner, depth - 1) for name, inner in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [_hidden("", inner, depth - 1) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _masked(str(value))
+
+
+def _masked(text: str) -> str:
+    text = _SCHEME.sub(r"\1 ***", text)
+    text = _URL_PASSWORD.sub(r"\1***@", text)
+    return _TOKEN.sub(lambda match: f"{match[0][:8]}***", text)
