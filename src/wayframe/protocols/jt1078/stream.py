@@ -1,0 +1,664 @@
+"""The media connection: bytes of one TCP connection in, identity and complete frames out.
+
+Source: JT/T 1078-2016 5.5 for the packet, reference 4.2 and 4.3 for everything the standard leaves open (resync,
+damaged frames, number length, wrong payload types). Sans-IO: the caller passes bytes and the time.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from .audio import Hisilicon, strip_prefix
+from .packets import HEADER_LENGTHS, KINDS, MAGIC, MAX_BODY, MediaKind, Part, codec_name, inspect_nals
+
+MatchRequest = Callable[[bytes, int], bool]
+"""(raw number, logical channel) → a pending request waits for this media."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """What is known or decided about a device's media, and the limits of its connections."""
+
+    number_length: int | None = None
+    """6 or 10 when forced by the device's settings; None to find out."""
+    allow_unsolicited: bool = False
+    """Deliver media that no request asked for."""
+    wait_for_key: bool = True
+    """Hold audio back until the channel's first I frame; False for listen-only and talk requests."""
+    video_codec: str | None = None
+    """Codec forced over the payload type."""
+    audio_codec: str | None = None
+    """Codec forced over the payload type."""
+    hisilicon: Hisilicon = Hisilicon.AUTO
+    """Whether audio carries the HiSilicon prefix."""
+    max_frame: int = 4 * 1024 * 1024
+    """Bytes of the largest frame."""
+    max_open: int = 8 * 1024 * 1024
+    """Bytes of all unfinished frames of the connection together."""
+    max_channels: int = 16
+    """Logical channels on one connection."""
+    max_rate_bps: int = 16_000_000
+    """Bits per second, averaged over `rate_window_s`."""
+    rate_window_s: int = 10
+    """Seconds over which the rate is averaged."""
+    max_resyncs: int = 5
+    """This many resynchronisations within `resync_window_s` end the connection."""
+    resync_window_s: float = 10.0
+    """Seconds over which resynchronisations are counted."""
+    max_noise: int = 256 * 1024
+    """Bytes without a packet that end the connection."""
+    unsolicited_timeout_s: float = 10.0
+    """Seconds a connection may live without matching a request."""
+    undecided_timeout_s: float = 2.0
+    """Seconds after which an undecided number length is taken as 6."""
+
+
+class MediaFrame(NamedTuple):
+    """One complete frame."""
+
+    channel: int
+    """Logical channel."""
+    kind: MediaKind
+    """Video, audio or data."""
+    codec: str
+    """As in `packets.PAYLOAD_CODECS`, corrected by the NAL units for video."""
+    key: bool
+    """A decoder can start here; always False for audio and data."""
+    timestamp_ms: int
+    """Device clock; 0 for data, which has none."""
+    frame_interval_ms: int | None
+    """The last-frame interval field; None when absent or saturated (FFFF)."""
+    data: bytes
+    """Annex B access unit, audio without prefix, or transparent bytes."""
+    data_type: int
+    """As sent, see `packets.DataType`."""
+    payload_type: int
+    """As sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Whose media this is; sent once the number length is known, and again if a request matches only later."""
+
+    number: bytes
+    """Raw number field, 6 or 10 bytes."""
+    channel: int
+    """Logical channel of the packet."""
+    number_length: int
+    """6 or 10, fixed for the connection."""
+    matched: bool
+    """A pending request asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSeen:
+    """Another logical channel on the same connection."""
+
+    channel: int
+    """Logical channel."""
+    matched: bool
+    """A pending request asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecCorrected:
+    """The payload type of a channel's video is wrong; its frames carry the codec of their NAL units."""
+
+    channel: int
+    """Logical channel."""
+    payload_type: int
+    """As sent."""
+    codec: str
+    """What it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The connection has to be closed; nothing it sends is looked at any more."""
+
+    reason: str
+    """What the terminal did, as a sentence for the log."""
+
+
+MediaEvent = MediaFrame | Identified | ChannelSeen | CodecCorrected | Violation
+
+
+@dataclass(slots=True)
+class MediaCounters:
+    """Running totals of one connection."""
+
+    bytes: int = 0
+    """Received."""
+    packets: int = 0
+    """Whole packets parsed."""
+    frames: int = 0
+    """Frames delivered."""
+    resyncs: int = 0
+    """Searches for the magic after bytes that were no packet."""
+    gaps: int = 0
+    """Jumps of the sequence number."""
+    dropped_frames: int = 0
+    """Unfinished frames thrown away."""
+    skipped_before_key: int = 0
+    """Video frames not delivered because their channel waited for a key frame."""
+    skipped_unmatched: int = 0
+    """Packets ignored because no request asked for them."""
+
+
+class SequenceScope(enum.IntEnum):
+    """What one run of sequence numbers covers on this device."""
+
+    CONNECTION = 0
+    CHANNEL = 1
+    KIND = 2
+    NONE = 3
+    """The number never changes."""
+
+
+class _Head(NamedTuple):
+    """What the first packet of a frame says about it."""
+
+    data_type: int
+    payload_type: int
+    timestamp_ms: int
+    interval_ms: int
+
+
+@dataclass(slots=True)
+class _Assembly:
+    """A frame whose last part has not come yet."""
+
+    head: _Head
+    body: bytearray
+
+
+@dataclass(slots=True)
+class _Channel:
+    """State of one logical channel."""
+
+    number: int
+    accepted: bool
+    waiting: bool = True
+    key_begun: bool = False
+    sps_seen: bool = False
+    video_codec: str | None = None
+    next_sequence: int = -1
+    next_by_kind: dict[MediaKind, int] = field(default_factory=dict)
+    open: dict[MediaKind, _Assembly] = field(default_factory=dict)
+
+
+# One precompiled struct per header form: M/PT, sequence, (number skipped), channel, type/part, then what the data
+# type has: timestamp, (interval to the key frame skipped), interval to the last frame; body length last.
+_FORMS: Final = {
+    (length, data_type): struct.Struct(f">5xBH{length}xBB{tail}")
+    for length in (6, 10)
+    for data_type, tail in enumerate(("Q2xHH", "Q2xHH", "Q2xHH", "QH", "H"))
+}
+_SWITCH_AFTER: Final = 3
+"""Gaps explained in a row before the device is believed to count differently."""
+_NO_PACKET: Final = -4
+"""The magic that is no packet is skipped."""
+_CONTINUES: Final = (Part.LAST, Part.MIDDLE)
+_LOOKED_INTO: Final = ("h264", "h265")
+
+
+class MediaConnection:
+    """Parser and assembler of one media connection."""
+
+    def __init__(self, match: MatchRequest, settings: MediaSettings | None = None) -> None:
+        """`match` is asked with the raw number and the channel; see `same_number` for comparing."""
+        self._match = match
+        self._settings = settings or MediaSettings()
+        self._buffer = bytearray()
+        self._need = 1
+        self._number_length = 0
+        self._number = b""
+        self._matched = False
+        self._lost = False
+        self._resyncing = False
+        self._noise = 0
+        self._resync_times: deque[float] = deque()
+        self._rate: deque[list[int]] = deque()
+        self._rate_bytes = 0
+        self._open_bytes = 0
+        self._channels: dict[int, _Channel] = {}
+        self._scope = SequenceScope.CONNECTION
+        self._next_sequence = -1
+        self._hints = [0, 0, 0, 0]
+        self._opened: float | None = None
+        self._undecided_since: float | None = None
+        self._now = 0.0
+        self._events: list[MediaEvent] = []
+        self.counters = MediaCounters()
+        """Running totals."""
+        self.closed = False
+        """True after a `Violation`."""
+
+    @property
+    def number(self) -> bytes:
+        """Raw number field; empty until identified."""
+        return self._number
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes held: unparsed ones and unfinished frames."""
+        return len(self._buffer) + self._open_bytes
+
+    @property
+    def sequence_scope(self) -> SequenceScope:
+        """How this device counts its packets, as far as seen."""
+        return self._scope
+
+    def waiting_for_key(self, channel: int) -> bool:
+        """True while video of the channel is held back until an I frame."""
+        state = self._channels.get(channel)
+        return state is None or state.waiting
+
+    def receive(self, data: bytes, now: float) -> list[MediaEvent]:
+        """Take the next bytes of the connection, read at `now` (Unix seconds). Never raises."""
+        if self.closed:
+            return []
+        self._now = now
+        if self._opened is None:
+            self._opened = now
+        self.counters.bytes += len(data)
+        self._events = []
+        self._buffer += data
+        if self._over_rate(len(data)):
+            limit = self._settings.max_rate_bps / 1e6
+            self._violate(f"more than {limit:g} Mbit/s over {self._settings.rate_window_s} s")
+        elif len(self._buffer) >= self._need:
+            self._parse()
+        events, self._events = self._events, []
+        return events
+
+    def tick(self, now: float) -> list[MediaEvent]:
+        """Let time pass: an undecided number length, a connection nobody asked for. Call it about once a second."""
+        if self.closed:
+            return []
+        self._now = now
+        if self._opened is None:
+            self._opened = now
+        self._events = []
+        settings = self._settings
+        waited = now - (self._undecided_since if self._undecided_since is not None else now)
+        if waited >= settings.undecided_timeout_s and not self._number_length and self._fallback():
+            self._parse()
+        if not (self._matched or settings.allow_unsolicited or self.closed):
+            self._match_late()
+            if not self._matched and now - self._opened >= settings.unsolicited_timeout_s:
+                self._violate(f"no request asked for this media within {settings.unsolicited_timeout_s:g} s")
+        events, self._events = self._events, []
+        return events
+
+    # --- packets -------------------------------------------------------------------------------------------
+
+    def _parse(self) -> None:
+        """Parse whole packets from the front of the buffer; `_need` says how many bytes the next try wants."""
+        buffer = self._buffer
+        at = 0
+        end = len(buffer)
+        with memoryview(buffer) as view:
+            while not self.closed:
+                if end - at < 4:
+                    self._need = 4
+                    break
+                if self._lost or not buffer.startswith(MAGIC, at):
+                    at = self._search(at)
+                    if self._lost:
+                        self._need = 4
+                        break
+                    continue
+                taken = self._packet(view, at, end - at)
+                if taken == 0:
+                    break
+                if taken < 0:
+                    self._lose()
+                    self._noise -= taken
+                at += abs(taken)
+        del buffer[:at]
+        if self.closed:
+            buffer.clear()
+
+    def _packet(self, view: memoryview, at: int, left: int) -> int:
+        """Bytes of the packet at `at`; 0 if more bytes are needed, `_NO_PACKET` if the magic there is chance."""
+        if not self._number_length:
+            decided = self._decide(at, left)
+            if decided <= 0:
+                return decided
+        length = self._number_length
+        if left < length + 10:
+            self._need = length + 10
+            return 0
+        data_type = view[at + length + 9] >> 4
+        if data_type > 4:
+            return _NO_PACKET
+        header = HEADER_LENGTHS[length, data_type]
+        if left < header:
+            self._need = header
+            return 0
+        form = _FORMS[length, data_type]
+        timestamp = interval = 0
+        if data_type <= 2:
+            mpt, sequence, channel, kind_part, timestamp, interval, size = form.unpack_from(view, at)
+        elif data_type == 3:
+            mpt, sequence, channel, kind_part, timestamp, size = form.unpack_from(view, at)
+        else:
+            mpt, sequence, channel, kind_part, size = form.unpack_from(view, at)
+        part = kind_part & 0x0F
+        if part > 3 or size > MAX_BODY:
+            return _NO_PACKET
+        total = header + int(size)
+        if left < total:
+            self._need = total
+            return 0
+        state = self._arrived(channel, KINDS[data_type], sequence)
+        if state is not None:
+            with view[at + header : at + total] as body:
+                self._assemble(state, part, _Head(data_type, mpt & 0x7F, timestamp, interval), body)
+        return total
+
+    def _arrived(self, channel: int, kind: MediaKind, sequence: int) -> _Channel | None:
+        """Count a whole packet; the channel it belongs to, None if nobody wants it."""
+        self._noise = 0
+        self._resyncing = False
+        self.counters.packets += 1
+        state = self._channels.get(channel) or self._open_channel(channel)
+        if state is None:
+            return None
+        self._check_sequence(state, kind, sequence)
+        if not state.accepted and not self._accept(state):
+            self.counters.skipped_unmatched += 1
+            return None
+        return state
+
+    def _assemble(self, state: _Channel, part: int, head: _Head, body: memoryview) -> None:
+        """Put the part where it belongs; deliver the frame it completes."""
+        kind = KINDS[head.data_type]
+        if part in _CONTINUES:
+            self._continue(state, kind, part, body)
+            return
+        if kind in state.open:
+            self._drop(state, kind)
+        if head.data_type == 0:
+            state.key_begun = True
+        if part == Part.ATOMIC:
+            self._finish(state, head, bytes(body))
+        else:
+            state.open[kind] = _Assembly(head, bytearray(body))
+            self._grow(state, kind, len(body))
+
+    def _continue(self, state: _Channel, kind: MediaKind, part: int, body: memoryview) -> None:
+        """A middle or last part; without an open frame it is ignored."""
+        assembly = state.open.get(kind)
+        if assembly is None:
+            if part == Part.LAST and kind is MediaKind.VIDEO and state.waiting:
+                self.counters.skipped_before_key += 1
+            return
+        assembly.body += body
+        self._grow(state, kind, len(body))
+        if part == Part.LAST and not self.closed:
+            del state.open[kind]
+            self._open_bytes -= len(assembly.body)
+            self._finish(state, assembly.head, bytes(assembly.body))
+
+    def _grow(self, state: _Channel, kind: MediaKind, size: int) -> None:
+        self._open_bytes += size
+        if len(state.open[kind].body) > self._settings.max_frame:
+            self._violate(f"a frame of channel {state.number} is larger than {self._settings.max_frame} bytes")
+        elif self._open_bytes > self._settings.max_open:
+            self._violate(f"unfinished frames hold more than {self._settings.max_open} bytes")
+
+    def _drop(self, state: _Channel, kind: MediaKind) -> None:
+        """Throw an unfinished frame away."""
+        self._open_bytes -= len(state.open.pop(kind).body)
+        self.counters.dropped_frames += 1
+
+    # --- frames --------------------------------------------------------------------------------------------
+
+    def _finish(self, state: _Channel, head: _Head, data: bytes) -> None:
+        """All parts of a frame are there: deliver it, or keep it back."""
+        kind = KINDS[head.data_type]
+        key = False
+        interval: int | None = None
+        if kind is MediaKind.VIDEO:
+            codec, key = self._inspect(state, head, data)
+            if state.waiting:
+                # Only H.264 and H.265 are looked into; other codecs' word is taken.
+                if not key or (codec in _LOOKED_INTO and not state.sps_seen):
+                    self.counters.skipped_before_key += 1
+                    return
+                state.waiting = False
+                state.key_begun = True
+            interval = head.interval_ms if head.interval_ms != 0xFFFF else None
+        elif kind is MediaKind.AUDIO:
+            if self._settings.wait_for_key and not state.key_begun:
+                return
+            codec = self._settings.audio_codec or codec_name(head.payload_type)
+            data = strip_prefix(codec, data, self._settings.hisilicon)
+        else:
+            codec = codec_name(head.payload_type)
+        self.counters.frames += 1
+        self._events.append(
+            MediaFrame(
+                state.number,
+                kind,
+                codec,
+                key,
+                head.timestamp_ms,
+                interval,
+                data,
+                head.data_type,
+                head.payload_type,
+            )
+        )
+
+    def _inspect(self, state: _Channel, head: _Head, data: bytes) -> tuple[str, bool]:
+        """Codec of a video frame and whether it is a key frame, by its NAL units as well as by its header."""
+        forced = self._settings.video_codec
+        codec = forced or state.video_codec or codec_name(head.payload_type)
+        key = head.data_type == 0
+        if codec in ("avs", "svac"):
+            return codec, key
+        nals = inspect_nals(data, codec)
+        state.sps_seen = state.sps_seen or nals.has_sps
+        if nals.codec and nals.codec != codec and not forced:
+            codec = state.video_codec = nals.codec
+            self._events.append(CodecCorrected(state.number, head.payload_type, codec))
+        return codec, key or (nals.has_key_slice and codec in _LOOKED_INTO)
+
+    # --- sequence numbers ----------------------------------------------------------------------------------
+
+    def _check_sequence(self, state: _Channel, kind: MediaKind, sequence: int) -> None:
+        """Notice missing packets; learn how the device counts when numbers alternate exactly."""
+        following = (sequence + 1) & 0xFFFF
+        by_kind = state.next_by_kind.get(kind, sequence)
+        by_channel = state.next_sequence if state.next_sequence >= 0 else sequence
+        scope = self._scope
+        expected = sequence
+        if scope is SequenceScope.CONNECTION:
+            expected = self._next_sequence if self._next_sequence >= 0 else sequence
+        elif scope is SequenceScope.CHANNEL:
+            expected = by_channel
+        elif scope is SequenceScope.KIND:
+            expected = by_kind
+        if sequence != expected:
+            self._drop_damaged(state, kind)
+            self._learn_scope(by_channel == sequence, by_kind == sequence, following == expected)
+        self._next_sequence = state.next_sequence = state.next_by_kind[kind] = following
+
+    def _drop_damaged(self, state: _Channel, kind: MediaKind) -> None:
+        """After a gap: unfinished frames may miss a part, and following pictures the one they refer to."""
+        self.counters.gaps += 1
+        whole = self._scope is SequenceScope.CONNECTION
+        single = self._scope is SequenceScope.KIND
+        for channel in self._channels.values() if whole else (state,):
+            for damaged in (kind,) if single else tuple(MediaKind):
+                if damaged in channel.open:
+                    self._drop(channel, damaged)
+                if damaged is MediaKind.VIDEO:
+                    channel.waiting = True
+
+    def _learn_scope(self, fits_channel: bool, fits_kind: bool, repeated: bool) -> None:
+        """After a gap: count which finer way of numbering would have explained it."""
+        hints = self._hints
+        for scope, fits in (
+            (SequenceScope.CHANNEL, fits_channel),
+            (SequenceScope.KIND, fits_kind),
+            (SequenceScope.NONE, repeated),
+        ):
+            hints[scope] = hints[scope] + 1 if fits else 0
+        for scope in (SequenceScope.CHANNEL, SequenceScope.KIND, SequenceScope.NONE):
+            if scope > self._scope and hints[scope] >= _SWITCH_AFTER:
+                self._scope = scope
+                self._hints = [0, 0, 0, 0]
+                return
+
+    # --- identity ------------------------------------------------------------------------------------------
+
+    def _decide(self, at: int, left: int) -> int:
+        """Fix the number length by the first packet (reference 4.3): 1 done, 0 more bytes needed, or `_NO_PACKET`."""
+        forced = self._settings.number_length
+        for length in (forced,) if forced else (6, 10):
+            if left < length + 9:
+                return self._undecided(length + 9)
+            if self._asked(at, length):
+                return self._identify(length, matched=True, at=at)
+        if forced:
+            return self._identify(forced, matched=False, at=at)
+        if left < 20:
+            return self._undecided(20)
+        length = self._by_structure(at, left)
+        return self._identify(length, matched=False, at=at) if length > 0 else length
+
+    def _undecided(self, need: int) -> int:
+        self._need = need
+        if self._undecided_since is None:
+            self._undecided_since = self._now
+        return 0
+
+    def _asked(self, at: int, length: int) -> bool:
+        number = bytes(self._buffer[at + 8 : at + 8 + length])
+        return self._match(number, self._buffer[at + 8 + length])
+
+    def _by_structure(self, at: int, left: int) -> int:
+        """6 or 10 by what follows the number, 0 while more bytes are needed, `_NO_PACKET` if neither can be."""
+        headers: dict[int, int] = {}
+        for length in (6, 10):
+            kind_part = self._buffer[at + length + 9]
+            if kind_part >> 4 <= 4 and kind_part & 0x0F <= 3:
+                headers[length] = HEADER_LENGTHS[length, kind_part >> 4]
+        if len(headers) < 2:
+            return next(iter(headers), _NO_PACKET)
+        for length, header in tuple(headers.items()):
+            if left < header:
+                continue
+            size = int.from_bytes(self._buffer[at + header - 2 : at + header], "big")
+            following = self._buffer[at + header + size : at + header + size + 4]
+            if size <= MAX_BODY and following == MAGIC:
+                return length
+            if size > MAX_BODY or following != MAGIC[: len(following)]:
+                del headers[length]
+        if len(headers) < 2:
+            return next(iter(headers), 6)
+        return self._undecided(left + 1)
+
+    def _identify(self, length: int, *, matched: bool, at: int = 0) -> int:
+        self._number_length = length
+        self._number = bytes(self._buffer[at + 8 : at + 8 + length])
+        self._matched = matched
+        channel = self._buffer[at + 8 + length]
+        self._events.append(Identified(self._number, channel, length, matched))
+        accepted = matched or self._settings.allow_unsolicited
+        self._channels[channel] = _Channel(channel, accepted)
+        return 1
+
+    def _fallback(self) -> bool:
+        """Take an undecided number as 6 bytes long if its packet's header has come that far."""
+        if len(self._buffer) < 15 or not self._buffer.startswith(MAGIC):
+            return False
+        return self._identify(6, matched=False) == 1
+
+    def _open_channel(self, channel: int) -> _Channel | None:
+        if len(self._channels) >= self._settings.max_channels:
+            self._violate(f"more than {self._settings.max_channels} channels on one connection")
+            return None
+        matched = self._match(self._number, channel)
+        state = _Channel(channel, matched or self._settings.allow_unsolicited)
+        self._channels[channel] = state
+        self._matched = self._matched or matched
+        self._events.append(ChannelSeen(channel, matched))
+        return state
+
+    def _accept(self, state: _Channel) -> bool:
+        """Ask once more about a channel that nobody asked for when it appeared."""
+        if not self._match(self._number, state.number):
+            return False
+        state.accepted = self._matched = True
+        self._events.append(Identified(self._number, state.number, self._number_length, True))
+        return True
+
+    def _match_late(self) -> None:
+        for state in self._channels.values():
+            if not state.accepted:
+                self._accept(state)
+
+    # --- noise and limits ----------------------------------------------------------------------------------
+
+    def _search(self, at: int) -> int:
+        """Offset of the next magic, or as far as the noise is known not to hold one; sets `_lost` accordingly."""
+        self._lose()
+        found = self._buffer.find(MAGIC, at)
+        # A magic may begin in the last three bytes.
+        to = found if found >= 0 else max(at, len(self._buffer) - 3)
+        self._noise += to - at
+        self._lost = found < 0
+        if self._noise > self._settings.max_noise:
+            self._violate(f"{self._settings.max_noise} bytes without a media packet")
+        return to
+
+    def _lose(self) -> None:
+        """Packet boundaries are lost; one loss lasts until the next whole packet."""
+        if self._resyncing:
+            return
+        self._resyncing = True
+        self.counters.resyncs += 1
+        times = self._resync_times
+        times.append(self._now)
+        while times and self._now - times[0] > self._settings.resync_window_s:
+            times.popleft()
+        if len(times) >= self._settings.max_resyncs:
+            window = self._settings.resync_window_s
+            self._violate(f"packet boundaries lost {len(times)} times within {window:g} s")
+
+    def _over_rate(self, size: int) -> bool:
+        """Count `size` bytes in the current second and say whether the window's average is too high."""
+        second = int(self._now)
+        rate = self._rate
+        self._rate_bytes += size
+        if rate and rate[-1][0] == second:
+            rate[-1][1] += size
+            return self._rate_bytes * 8 > self._settings.max_rate_bps * self._settings.rate_window_s
+        rate.append([second, size])
+        while len(rate) > self._settings.rate_window_s or rate[0][0] <= second - self._settings.rate_window_s:
+            self._rate_bytes -= rate.popleft()[1]
+        return self._rate_bytes * 8 > self._settings.max_rate_bps * self._settings.rate_window_s
+
+    def _violate(self, reason: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        for state in self._channels.values():
+            state.open.clear()
+        self._open_bytes = 0
+        self._events.append(Violation(reason))
+
+
+def same_number(one: bytes, other: bytes) -> bool:
+    """True when two raw number fields are the same bytes, or the same digits without leading zeros."""
+    return one == other or one.hex().lstrip("0") == other.hex().lstrip("0")
