@@ -138,8 +138,7 @@ def item(item_id: int, value: bytes) -> bytes:
 
 
 def location(position: Position, offset_s: int, extra: bytes = b"", network_items: bool = True) -> bytes:
-    """0x0200 with mileage 01, fuel 02, recorder speed 03, video alarms 14, vehicle signals 25, signal 30, satellites 31,
-    then `extra` items."""
+    """0x0200 with mileage 01, fuel 02, recorder speed 03, signals 25, network 30, satellites 31, then `extra`."""
     body = location_base(position, offset_s)
     body += item(0x01, struct.pack(">I", round(position.mileage_km * 10)))
     body += item(0x02, struct.pack(">H", round(position.fuel_l * 10) & 0x7FFF))

@@ -14,6 +14,9 @@ from .sound import Sound
 from .wire808 import Layout
 from .wire_attachment import AlarmKind, Dialect
 
+MAIN = VideoFormat(Codec.H264, 1280, 720, 15, 1000, 30)
+SUB = VideoFormat(Codec.H264, 640, 360, 15, 300, 30)
+
 
 @dataclass(frozen=True, slots=True)
 class CameraConfig:
@@ -21,9 +24,9 @@ class CameraConfig:
 
     channel: int
     """Logical channel, from 1."""
-    main: VideoFormat = VideoFormat(Codec.H264, 1280, 720, 15, 1000, 30)
+    main: VideoFormat = MAIN
     """Main stream; also what the memory card holds."""
-    sub: VideoFormat = VideoFormat(Codec.H264, 640, 360, 15, 300, 30)
+    sub: VideoFormat = SUB
     """Sub stream."""
 
 
@@ -129,12 +132,19 @@ class VehicleConfig:
     """Raise an alarm with attachments this often; 0 never."""
     first_alarm_s: float = 5.0
     """Seconds from the start to the first of them."""
-    alarms: tuple[AlarmKind, ...] = (AlarmKind.FORWARD_COLLISION, AlarmKind.FATIGUE, AlarmKind.LANE_DEPARTURE, AlarmKind.PHONE)
+    alarms: tuple[AlarmKind, ...] = (
+        AlarmKind.FORWARD_COLLISION,
+        AlarmKind.FATIGUE,
+        AlarmKind.LANE_DEPARTURE,
+        AlarmKind.PHONE,
+    )
     """The kinds raised in turn."""
     dialect: Dialect = Dialect.JIANGSU
     """Length of alarm identifiers."""
     attachment_video: str = "mp4"
     """Form of the clip among an alarm's files: mp4 or h264."""
+    attachment_block: int = 64 * 1024
+    """Data bytes of one attachment block."""
     playback_pace: float = 4.0
     """Speed of playback against real time; 0 as fast as the link goes."""
     playback_answer: PlaybackAnswer = PlaybackAnswer.LIST
@@ -143,6 +153,8 @@ class VehicleConfig:
     """How far back the memory card reaches."""
     card_segment_s: int = 300
     """Length of one recording on the card."""
+    part_bytes: int = 900
+    """Largest body sent in one frame, at most 1023."""
     parts_wait_for_ack: bool = False
     """Send the next part of an upload only after the platform acknowledged the one before."""
     blind_zone_limit: int = 2000

@@ -13,6 +13,7 @@ import os
 import struct
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +21,12 @@ from typing import Protocol
 
 import av
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 
 from . import scene, timecode
+
+# PyAV leaves this method without types.
+_from_image: Callable[[Image.Image], av.VideoFrame] = av.VideoFrame.from_image
 
 
 class Codec(enum.Enum):
@@ -124,9 +129,9 @@ class Encoder:
         self._video = video
         self._pts = 0
 
-    def encode(self, picture: scene.Image.Image, key: bool) -> bytes:
+    def encode(self, picture: Image.Image, key: bool) -> bytes:
         """Annex B bytes of the picture."""
-        frame = self._scaler.reformat(av.VideoFrame.from_image(picture), format="yuv420p")
+        frame = self._scaler.reformat(_from_image(picture), format="yuv420p")
         frame.pts, frame.time_base = self._pts, self._context.time_base
         frame.pict_type = av.video.frame.PictureType.I if key else av.video.frame.PictureType.NONE
         self._pts += 1

@@ -141,9 +141,7 @@ def _closed_curve(chance: random.Random) -> list[tuple[float, float]]:
     return [*points, points[0]]
 
 
-def _speeds(
-    points: list[tuple[float, float]], steps: list[float], halts: dict[int, tuple[float, bool]]
-) -> list[float]:
+def _speeds(points: list[tuple[float, float]], steps: list[float], halts: dict[int, tuple[float, bool]]) -> list[float]:
     """Speed at each point: limited by bends, zero at halts, reached and left with ordinary acceleration."""
     speeds = [0.0 if index % _POINTS in halts else _bend_limit(points, index) for index in range(_POINTS + 1)]
     for index, step in enumerate(steps):

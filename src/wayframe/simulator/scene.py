@@ -90,7 +90,8 @@ def _landscape(size: Size, seed: int) -> Image.Image:
             for window_x in range(x + step // 2, x + wide - step, 2 * step):
                 lit = chance.random() < 0.4
                 pen.rectangle(
-                    (window_x, window_y, window_x + step // 2, window_y + step), fill=(240, 220, 140) if lit else (50, 60, 75)
+                    (window_x, window_y, window_x + step // 2, window_y + step),
+                    fill=(240, 220, 140) if lit else (50, 60, 75),
                 )
         x += wide + chance.randint(0, width // 20)
     strip.paste(strip.crop((0, 0, width, height)), (2 * width, 0))
@@ -113,7 +114,12 @@ def _road(size: Size, seconds: float, seed: int, direction: int) -> Image.Image:
     middle = width / 2 + width / 40 * math.sin(seconds / 5)
     depth = height - horizon
     pen.polygon(
-        [(middle - width / 30, horizon), (middle + width / 30, horizon), (width * 1.15, height), (-width * 0.15, height)],
+        [
+            (middle - width / 30, horizon),
+            (middle + width / 30, horizon),
+            (width * 1.15, height),
+            (-width * 0.15, height),
+        ],
         fill=(68, 68, 72),
     )
     phase = seconds * 1.6 * direction % 1
@@ -175,8 +181,8 @@ def _driver(size: Size, seconds: float) -> Image.Image:
     width, height = size
     picture = Image.new("RGB", size, (38, 36, 42))
     glass = (width // 3, height // 2)
-    for index, x in enumerate((width // 20, width - width // 20 - glass[0])):
-        picture.paste(_window(glass, 31 + index, seconds * width / 8), (x, height // 8))
+    for index, left in enumerate((width // 20, width - width // 20 - glass[0])):
+        picture.paste(_window(glass, 31 + index, seconds * width / 8), (left, height // 8))
     pen = ImageDraw.Draw(picture)
     nod = height * (0.012 * math.sin(seconds * 1.7) + (0.05 if seconds % 20 > 18.5 else 0))
     x, y, head = width / 2 + width * 0.01 * math.sin(seconds), height * 0.4 + nod, height * 0.15
@@ -186,7 +192,9 @@ def _driver(size: Size, seconds: float) -> Image.Image:
     if seconds % 4 > 0.25:
         for side in (-0.32, 0.32):
             pen.ellipse(_around(x + side * head, y, head * 0.09), fill=(30, 30, 34))
-    pen.arc((width * 0.3, height * 0.72, width * 0.7, height * 1.5), 180, 360, fill=(18, 18, 20), width=max(4, height // 26))
+    pen.arc(
+        (width * 0.3, height * 0.72, width * 0.7, height * 1.5), 180, 360, fill=(18, 18, 20), width=max(4, height // 26)
+    )
     return picture
 
 

@@ -106,8 +106,6 @@ def _adts(raw: bytes) -> bytes:
     """Seven-byte ADTS header (ISO 13818-7 6.2): MPEG-4, LC, 8 kHz (index 11), mono, no CRC."""
     length = len(raw) + 7
     return (
-        bytes(
-            [0xFF, 0xF1, 1 << 6 | 11 << 2, 1 << 6 | length >> 11, length >> 3 & 0xFF, (length & 7) << 5 | 0x1F, 0xFC]
-        )
+        bytes([0xFF, 0xF1, 1 << 6 | 11 << 2, 1 << 6 | length >> 11, length >> 3 & 0xFF, (length & 7) << 5 | 0x1F, 0xFC])
         + raw
     )

@@ -58,9 +58,7 @@ class MediaPacketizer:
         self, frame: bytes, kind: FrameKind, payload: Payload, timestamp_ms: int, since_key_ms: int, since_frame_ms: int
     ) -> list[bytes]:
         """All packets of one access unit (Annex B). The intervals are capped at a WORD."""
-        tail = struct.pack(
-            ">QHH", timestamp_ms % (1 << 64), min(since_key_ms, 0xFFFF), min(since_frame_ms, 0xFFFF)
-        )
+        tail = struct.pack(">QHH", timestamp_ms % (1 << 64), min(since_key_ms, 0xFFFF), min(since_frame_ms, 0xFFFF))
         return self._packets(frame, kind, payload, tail)
 
     def audio(self, frame: bytes, payload: Payload, timestamp_ms: int) -> list[bytes]:

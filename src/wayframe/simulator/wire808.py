@@ -214,9 +214,7 @@ def decode_frame(piece: bytes) -> Frame:
     number = raw[at : at + layout.number_length]
     (serial,) = struct.unpack_from(">H", raw, at + layout.number_length)
     total, index = struct.unpack_from(">HH", raw, layout.header_length) if extra else (1, 1)
-    return Frame(
-        message_id, layout, number, serial, raw[start:-1], total, index, encryption=(properties >> 10) & 7
-    )
+    return Frame(message_id, layout, number, serial, raw[start:-1], total, index, encryption=(properties >> 10) & 7)
 
 
 class Deframer:

@@ -1,5 +1,5 @@
-"""Active safety alarms and their attachments (T/JSATL 12-2017 4.2–4.6, T/GDRTA 002-2020), written from the standards for
-the simulator alone: alarm items of 0x0200, 0x9208, 0x1210–0x1212, 0x9212 and the file block. Sans-IO."""
+"""Active safety alarms and their attachments (T/JSATL 12-2017 4.2–4.6, T/GDRTA 002-2020), written from the standards
+for the simulator alone: alarm items of 0x0200, 0x9208, 0x1210–0x1212, 0x9212 and the file block. Sans-IO."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def parse_file_end_answer(body: bytes) -> FileEndAnswer:
 def file_name(kind: FileKind, channel: int, alarm: AlarmKind, index: int, number: bytes, extension: str) -> str:
     """Name by the rule of T/JSATL 12 table 4-24; peripheral and type make the alarm field, e.g. 6401."""
     label = number.strip(b"\x00").decode("ascii", "replace")
-    # The channel is written as its two hex digits (64 and 65 are the ADAS and DSM cameras); the block's name field holds 50 bytes.
+    # Hex digits for the channel: 64 and 65 are the ADAS and DSM cameras. The block's name field holds 50 bytes.
     return f"{kind:02d}_{channel:02x}_{alarm.item_id:02x}{alarm.type:02x}_{index}_{label}.{extension}"
 
 
