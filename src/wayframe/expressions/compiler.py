@@ -212,6 +212,8 @@ def _call(node: Call) -> Code:
     function = node.function.run
     column = node.column
     pure = node.function.form is Form.PURE
+    if not arguments:
+        return Code(_bare_call(function, column))
 
     def run(context: Context, env: Environment) -> object:
         values = [argument(context, env) for argument in arguments]
@@ -221,6 +223,16 @@ def _call(node: Call) -> Code:
             raise located(error, column) from None
 
     return _folded(run) if pure and all(code.constant for code in codes) else Code(run)
+
+
+def _bare_call(function: Callable[..., object], column: int) -> Value:
+    def run(context: Context, env: Environment) -> object:
+        try:
+            return function(context, env)
+        except EvaluationError as error:
+            raise located(error, column) from None
+
+    return run
 
 
 _COMPILERS: dict[type, Callable[..., Code]] = {

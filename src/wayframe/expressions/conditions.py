@@ -56,6 +56,10 @@ def _exact_test(field: str, wanted: str, means_null: bool) -> Test:
     wanted_number = read_number(wanted)
 
     def other(found: object) -> bool:
+        if type(found) is int:
+            return found == wanted_number
+        if type(found) is list:
+            return any(map(other, found))
         if found is MISSING or found is None:
             return means_null
         if isinstance(found, str):
@@ -63,7 +67,7 @@ def _exact_test(field: str, wanted: str, means_null: bool) -> Test:
         if isinstance(found, bool):
             return wanted in _BOOLEANS[found]
         if is_number(found):
-            return wanted_number is not None and found == wanted_number
+            return found == wanted_number
         return isinstance(found, list | tuple) and any(map(other, found))
 
     def test(context: Context, env: Environment) -> Answer:

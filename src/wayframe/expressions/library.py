@@ -91,6 +91,8 @@ def distance(lat1: object, lon1: object, lat2: object, lon2: object) -> float:
 
 
 def _degrees(value: object) -> Number:
+    if type(value) is float:
+        return checked(value)
     if not is_number(value):
         raise EvaluationError(ErrorKind.TYPE, f"a coordinate must be a number, got {kind_of(value)}")
     return number(value)

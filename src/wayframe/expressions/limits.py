@@ -8,6 +8,8 @@ MAX_TOKENS = 1000
 """Tokens in one expression."""
 MAX_NESTING = 64
 """Depth of parentheses, brackets, calls, unary operators and `?:` inside `?:`."""
+MAX_NAME_PARTS = 64
+"""Parts of a dotted name."""
 MAX_STRING = 65536
 """Characters in a string an expression makes."""
 MAX_ARGUMENTS = 16

@@ -30,6 +30,8 @@ Reader = Callable[[Context], object]
 
 def resolve(container: object, name: str) -> object:
     """The value of a dotted name in an object or array, MISSING when absent."""
+    if type(container) is dict:  # the usual case, and much cheaper to ask than Mapping
+        return _in_object(container, name)
     if isinstance(container, Mapping):
         return _in_object(container, name)
     if isinstance(container, list | tuple):
@@ -78,6 +80,7 @@ def reader(name: str) -> Reader:
     if not between:
         return _two_part_reader(name, top, below)
     read_below = reader(below)
+    read_elements = _elements_reader(below, read_below)
 
     def read(context: Context) -> object:
         value = context.get(name, MISSING)
@@ -90,12 +93,16 @@ def reader(name: str) -> Reader:
         if type(inner) is dict:
             value = inner.get(below, MISSING)
             return value if value is not MISSING else read_below(inner)
+        if type(inner) is list:
+            return read_elements(inner)
         return MISSING if inner is None else resolve(inner, below)
 
     return read
 
 
 def _two_part_reader(name: str, top: str, below: str) -> Reader:
+    read_elements = _elements_reader(below, reader(below))
+
     def read(context: Context) -> object:
         value = context.get(name, MISSING)
         if value is not MISSING:
@@ -103,9 +110,27 @@ def _two_part_reader(name: str, top: str, below: str) -> Reader:
         inner = context.get(top)
         if type(inner) is dict:
             return inner.get(below, MISSING)
+        if type(inner) is list:
+            return read_elements(inner)
         return MISSING if inner is None else resolve(inner, below)
 
     return read
+
+
+def _elements_reader(name: str, read: Reader) -> Callable[[list[object]], object]:
+    """What `_in_array` does, prepared for one name and the reader that resolves it in an object."""
+    if array_position(name.partition(".")[0]) is not None:
+        return lambda array: _in_array(array, name)
+
+    def read_elements(array: list[object]) -> object:
+        found = []
+        for element in array:
+            value = read(element) if type(element) is dict else resolve(element, name)
+            if value is not MISSING:
+                found.append(value)
+        return found if found or not array else MISSING
+
+    return read_elements
 
 
 def index(container: object, key: object) -> object:

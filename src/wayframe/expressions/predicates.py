@@ -14,7 +14,7 @@ from . import lookup
 from .compiler import binary_operator, compile_node, pattern_matcher
 from .environment import NOWHERE, Context, Environment
 from .errors import EvaluationError
-from .limits import MAX_INTEGER
+from .limits import MAX_INTEGER, MAX_NAME_PARTS
 from .lookup import MISSING
 from .nodes import Call, Chain, Field, Junction, Literal, Node, Unary
 from .operators import BinaryOperator
@@ -138,7 +138,7 @@ def _negated(inner: Test) -> Test:
 
 def _exists_test(node: Call) -> Test | None:
     name = node.arguments[0]
-    if not isinstance(name, Literal) or not isinstance(name.value, str) or not name.value:
+    if not isinstance(name, Literal) or not isinstance(name.value, str) or name.value.count(".") >= MAX_NAME_PARTS:
         return None
     read = lookup.reader(name.value)
 

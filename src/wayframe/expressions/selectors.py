@@ -14,7 +14,7 @@ from .environment import NOWHERE, Context, Environment, Mode
 from .errors import ErrorKind, RefusedError, SelectorError
 from .expression import Expression, compile
 from .limits import MAX_INTEGER, MAX_TEXT
-from .tokens import NAME, QUOTED, read_string
+from .tokens import NAME, QUOTED, check_name, read_string
 
 _BLANKS = re.compile(r"\s*")
 _EQUALS = re.compile(r"\s*==?\s*")
@@ -153,6 +153,7 @@ def _element(text: str, begin: int) -> tuple[int | FieldCondition | Expression, 
     name = NAME.match(text, begin)
     equals = _EQUALS.match(text, name.end()) if name else None
     if name is not None and equals is not None:
+        check_name(name[0], begin + 1)
         return _condition(name[0], text, equals.end())
     end = text.find(",", begin)
     return _id(text[begin : end if end >= 0 else len(text)].strip(), begin), end if end >= 0 else len(text)

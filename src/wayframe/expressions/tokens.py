@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .errors import ErrorKind, RefusedError
-from .limits import MAX_INTEGER, MAX_TEXT, MAX_TOKENS
+from .limits import MAX_INTEGER, MAX_NAME_PARTS, MAX_TEXT, MAX_TOKENS
 from .wildcards import Pattern, Wild, has_wildcard
 
 
@@ -88,6 +88,7 @@ def tokenize(text: str) -> list[Token]:
         if sort == "operator":
             tokens.append((Sort.OPERATOR, spelling, column))
         elif sort == "name":
+            check_name(spelling, column)
             sign = _SIGNS.get(spelling[0])
             tokens.append((sign, spelling[1:], column) if sign else (Sort.NAME, spelling, column))
         elif sort == "number":
@@ -99,6 +100,12 @@ def tokenize(text: str) -> list[Token]:
             return tokens
         if len(tokens) > MAX_TOKENS:
             raise RefusedError(ErrorKind.LIMIT, f"an expression may have {MAX_TOKENS} tokens", column)
+
+
+def check_name(name: str, column: int) -> None:
+    """Raise RefusedError `limit` for a name of more than 64 parts."""
+    if name.count(".") >= MAX_NAME_PARTS:
+        raise RefusedError(ErrorKind.LIMIT, f"a name may have {MAX_NAME_PARTS} parts", column)
 
 
 def _no_token(text: str, position: int) -> RefusedError:

@@ -48,7 +48,7 @@ def is_array(value: object) -> bool:
 
 def is_json(value: object) -> bool:
     """Whether a value is a JSON array or object."""
-    return isinstance(value, dict | list | tuple | Mapping)
+    return isinstance(value, (dict, list, tuple, Mapping))
 
 
 def is_number(value: object) -> bool:
@@ -63,20 +63,21 @@ def truth(value: object) -> bool:
 
 def checked(value: Number) -> Number:
     """A result as a double holds it. Raises EvaluationError `range` for NaN and infinities."""
-    if isinstance(value, int):
-        if -MAX_INTEGER <= value <= MAX_INTEGER:
-            return value
-        try:
-            return float(value)
-        except OverflowError:
-            raise EvaluationError(ErrorKind.RANGE, "the number is too large") from None
-    if math.isfinite(value):
+    if -MAX_INTEGER <= value <= MAX_INTEGER:
         return value
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if math.isfinite(result):
+        return result
     raise EvaluationError(ErrorKind.RANGE, "the number is too large")
 
 
 def number(value: object) -> Number:
     """Cast to a number: null and false are 0, true is 1. Raises EvaluationError `type` for strings and JSON."""
+    if type(value) is float or type(value) is int:
+        return checked(value)
     if value is None:
         return 0
     if isinstance(value, bool):
@@ -175,7 +176,13 @@ def order(compare: Compare) -> Callable[[object, object], bool]:
 
     The result raises EvaluationError `type` for JSON, and for a string that is no number beside a number.
     """
-    return lambda left, right: _order(compare, left, right)
+
+    def run(left: object, right: object) -> bool:
+        if type(left) is float and type(right) is float:
+            return bool(compare(left, right))
+        return _order(compare, left, right)
+
+    return run
 
 
 def number_text(value: Number) -> str:
