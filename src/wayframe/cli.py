@@ -1,0 +1,53 @@
+"""The `wayframe` command: mounts what `commandline` holds and turns failures into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from wayframe import __version__
+from wayframe.commandline import CommandError, items, running
+from wayframe.commandline.settings import settings
+from wayframe.commandline.upload import upload
+from wayframe.config import SettingsError
+
+app = typer.Typer(
+    name="wayframe",
+    help="A self-hosted video-telematics backend, wire-compatible with flespi.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+app.command()(running.serve)
+app.command()(running.demo)
+app.command()(settings)
+app.command()(upload)
+app.add_typer(items.tokens, name="token")
+app.add_typer(items.devices, name="device")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command. Exit code: 0 done, 1 failed, 2 used wrongly."""
+    try:
+        app(arguments)
+    except CommandError as error:
+        _fail(str(error), error.exit_code)
+    except SettingsError as error:
+        _fail(str(error), 2)
+
+
+def _fail(text: str, exit_code: int) -> None:
+    for line in text.splitlines():
+        typer.echo(f"wayframe: {line}", err=True)
+    sys.exit(exit_code)
