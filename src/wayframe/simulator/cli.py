@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import logging
 import signal
@@ -76,6 +77,8 @@ def jt808(
     interleaved_serials: Annotated[bool, typer.Option(help="Fault: heartbeats between parts.")] = False,
 ) -> None:
     """Recorders with cameras: JT/T 808 signalling, JT/T 1078 video, T/JSATL 12 alarms with attachments."""
+    if importlib.util.find_spec("av") is None:
+        raise typer.BadParameter("video needs PyAV: install wayframe[media]")
     stall_after, _, stall_s = stall.partition(":")
     faults = Faults(
         drop_media=drop_media,

@@ -13,20 +13,11 @@ import os
 import struct
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-import av
-from av.video.reformatter import VideoReformatter
-from PIL import Image
-
 from . import scene, timecode
-
-# PyAV leaves this method without types.
-_from_image: Callable[[Image.Image], av.VideoFrame] = av.VideoFrame.from_image
 
 
 class Codec(enum.Enum):
@@ -113,48 +104,13 @@ def default_cache() -> Path:
     return Path(named) if named else Path(tempfile.gettempdir()) / f"wayframe-simulator-{os.getuid()}"
 
 
-class Encoder:
-    """Pictures in, one access unit out at once: no B frames, no look-ahead, one slice a frame."""
-
-    def __init__(self, video: VideoFormat) -> None:
-        context = av.CodecContext.create(video.codec.value, "w")
-        if not isinstance(context, av.VideoCodecContext):
-            raise TypeError(f"libav has no encoder {video.codec.value}")
-        context.width, context.height, context.pix_fmt = video.width, video.height, "yuv420p"
-        context.time_base, context.framerate = Fraction(1, video.fps), Fraction(video.fps)
-        context.bit_rate, context.thread_count = video.kbit * 1000, 1
-        context.options = _options(video)
-        self._context = context
-        self._scaler = VideoReformatter()
-        self._video = video
-        self._pts = 0
-
-    def encode(self, picture: Image.Image, key: bool) -> bytes:
-        """Annex B bytes of the picture."""
-        frame = self._scaler.reformat(_from_image(picture), format="yuv420p")
-        frame.pts, frame.time_base = self._pts, self._context.time_base
-        frame.pict_type = av.video.frame.PictureType.I if key else av.video.frame.PictureType.NONE
-        self._pts += 1
-        return b"".join(bytes(packet) for packet in self._context.encode(frame))
-
-
-def _options(video: VideoFormat) -> dict[str, str]:
-    limits = {"maxrate": f"{video.kbit * 5 // 4}k", "bufsize": f"{video.kbit * 2}k", "g": "100000", "bf": "0"}
-    common = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
-    if video.codec is Codec.H264:
-        return common | limits | {"sc_threshold": "0"}
-    quiet = (
-        "repeat-headers=1:keyint=-1:scenecut=0:bframes=0:rc-lookahead=0:log-level=none:pools=none:frame-threads=1"
-        f":vbv-maxrate={video.kbit * 5 // 4}:vbv-bufsize={video.kbit * 2}:open-gop=0"
-    )
-    return common | {"x265-params": quiet}
-
-
 class _LiveSource:
     def __init__(self, video: VideoFormat, channel: int, title: str, number: int) -> None:
         self._video, self._number, self._first = video, number, True
         self._view, self._title = scene.view_of(channel), title
-        self._encoder = Encoder(video)
+        from .encoders import VideoEncoder  # loads PyAV, see there
+
+        self._encoder = VideoEncoder(video)
 
     def next(self) -> VideoFrame:
         video, number = self._video, self._number
@@ -209,7 +165,9 @@ def _read_loop(video: VideoFormat, view: scene.View, cache: Path) -> _Loop:
 
 
 def _encode_loop(video: VideoFormat, view: scene.View) -> _Loop:
-    encoder = Encoder(video)
+    from .encoders import VideoEncoder  # loads PyAV, see there
+
+    encoder = VideoEncoder(video)
     count = -(-LOOP_S * video.fps // video.gop) * video.gop
     frames = []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Thousands of vehicles that only report positions, for load tests: one protocol object a vehicle, one scheduler for all.
+"""Thousands of vehicles that only report positions, for load tests: one protocol object a vehicle, one scheduler.
 
 No task, queue or timer belongs to a single vehicle; answer times go into a histogram of fixed size."""
 
@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from .bodies808 import Identity, Position, authenticate, location, register
+from .device import log
 from .fleet import Edition, idents, layout_of
 from .road import City, road
 from .wire808 import Layout, Msg, encode_frame, number_bcd, unescape
@@ -21,6 +22,8 @@ _RECONNECT_S = 3.0
 _MOST_AHEAD_S = 0.5
 """Reports the scheduler may be behind before it gives the delay up: a stuck loop must not end in a burst."""
 _ROADS = 16
+_MOST_PENDING = 1000
+"""Unanswered reports a vehicle remembers."""
 _TIMEZONE_S = 8 * 3600
 
 
@@ -138,12 +141,9 @@ class _Link(asyncio.Protocol):
 
     def report(self, body: bytes) -> None:
         self._pending[self.write(Msg.LOCATION, body)] = time.perf_counter()
-        if len(self._pending) > 1000:
+        if len(self._pending) > _MOST_PENDING:
             del self._pending[next(iter(self._pending))]
-
-    @property
-    def outstanding(self) -> int:
-        return len(self._pending)
+            self._fleet.lost_answers(1)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -196,6 +196,7 @@ class MassFleet:
         self._roads = [road(list(City)[seed % len(City)], seed) for seed in range(_ROADS)]
         self._times = Histogram()
         self._stopping = asyncio.Event()
+        self._settled = asyncio.Event()
         self._to_connect: list[_Link] = self._links[::-1]
         self._online = self._connects = self._connect_failures = self._disconnects = self._refused = 0
         self._sent = self._acknowledged = self._rejected = self._gone = 0
@@ -221,7 +222,6 @@ class MassFleet:
         """The figures so far."""
         span = self._last - self._first
         milliseconds = [round(self._times.percentile(share) * 1000, 2) for share in (0.5, 0.9, 0.99)]
-        outstanding = sum(link.outstanding for link in self._links)
         return MassSummary(
             vehicles=len(self._links),
             online=self._online,
@@ -232,7 +232,7 @@ class MassFleet:
             sent=self._sent,
             acknowledged=self._acknowledged,
             rejected=self._rejected,
-            unanswered=self._gone + outstanding,
+            unanswered=self._gone + self._outstanding,
             seconds=round(span, 3),
             reports_per_s=round(self._sent / span, 1) if span > 0 else 0.0,
             ack_ms_p50=milliseconds[0],
@@ -250,6 +250,7 @@ class MassFleet:
             self._acknowledged += 1
         else:
             self._rejected += 1
+        self._check_settled()
 
     def signed_in(self, result: int) -> None:
         """A registration failed, or an authentication was answered."""
@@ -258,10 +259,15 @@ class MassFleet:
         else:
             self._refused += 1
 
+    def lost_answers(self, count: int) -> None:
+        """Answers that nobody waits for any more."""
+        self._gone += count
+
     def lost(self, link: _Link, was_online: bool, outstanding: int) -> None:
         """A connection ended."""
         self._online -= was_online
         self._gone += outstanding
+        self._check_settled()
         if not self._stopping.is_set():
             self._disconnects += 1
             asyncio.get_running_loop().call_later(_RECONNECT_S, self._to_connect.append, link)
@@ -343,6 +349,17 @@ class MassFleet:
             turn = (turn + 1) % slices
 
     async def _settle(self) -> None:
-        end = time.perf_counter() + self._config.settle_s
-        while time.perf_counter() < end and any(link.outstanding for link in self._links):
-            await asyncio.sleep(_TICK_S)
+        self._check_settled()
+        try:
+            async with asyncio.timeout(self._config.settle_s):
+                await self._settled.wait()
+        except TimeoutError:
+            log.warning("%d reports had no answer after %g s", self._outstanding, self._config.settle_s)
+
+    @property
+    def _outstanding(self) -> int:
+        return self._sent - self._acknowledged - self._rejected - self._gone
+
+    def _check_settled(self) -> None:
+        if self._stopping.is_set() and self._outstanding <= 0:
+            self._settled.set()

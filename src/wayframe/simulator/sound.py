@@ -4,14 +4,11 @@ A pure function of time: frame n of a codec is the same bytes for every vehicle.
 
 from __future__ import annotations
 
-import array
 import enum
 import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-
-import av
 
 RATE = 8000
 """Samples a second of both codecs."""
@@ -84,22 +81,11 @@ def _alaw_second() -> bytes:
 
 @functools.cache
 def _aac_loop() -> tuple[bytes, ...]:
-    encoder = av.CodecContext.create("aac", "w")
-    if not isinstance(encoder, av.AudioCodecContext):
-        raise TypeError("libav has no AAC encoder")
-    encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "fltp"
-    encoder.bit_rate, encoder.time_base = 24_000, Fraction(1, RATE)
-    encoder.options = {"aac_coder": "fast"}
-    packets: list[bytes] = []
-    # Two frames more than wanted: the encoder's first output is its own priming.
-    for number in range(_AAC_FRAMES + 2):
-        samples = array.array("f", (_sample(number * _AAC_SAMPLES + i) / 32768 for i in range(_AAC_SAMPLES)))
-        block = av.AudioFrame(format="fltp", layout="mono", samples=_AAC_SAMPLES)
-        block.planes[0].update(samples.tobytes())
-        block.sample_rate, block.pts, block.time_base = RATE, number * _AAC_SAMPLES, Fraction(1, RATE)
-        packets += [bytes(packet) for packet in encoder.encode(block)]
-    packets += [bytes(packet) for packet in encoder.encode(None)]
-    return tuple(_adts(packet) for packet in packets[1 : _AAC_FRAMES + 1])
+    from .encoders import aac_frames  # loads PyAV, see there
+
+    # Two frames more than wanted give the encoder's delay something to push out.
+    samples = [_sample(index) for index in range((_AAC_FRAMES + 2) * _AAC_SAMPLES)]
+    return tuple(_adts(packet) for packet in aac_frames(samples, RATE, _AAC_SAMPLES)[:_AAC_FRAMES])
 
 
 def _adts(raw: bytes) -> bytes:
