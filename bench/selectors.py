@@ -91,9 +91,8 @@ def main() -> None:
     env = Environment(now=NOW)
     gc.freeze()
 
-    print(
-        f"{'selector over ' + str(chosen.devices) + ' devices':<90} {'best ms':>8} {'median':>8} {'found':>7} {'compile us':>11}"
-    )
+    title = f"selector over {chosen.devices} devices"
+    print(f"{title:<90} {'best ms':>8} {'median':>8} {'found':>7} {'compile us':>11}")
     for text in SIMPLE + INVOLVED:
         selector = compile_selector(text)
         best, median = timed(lambda s=selector: s.pick(fleet, env), chosen.rounds)  # type: ignore[misc]  # bound now
@@ -106,12 +105,14 @@ def main() -> None:
         number = by_ident[selector.equalities["configuration.ident"]]
         return selector.select([(number, fleet[number])], env)
 
+    direct: dict[str, Callable[[], object]] = {
+        "one id": lambda: compile_selector("77").pick(fleet, env),
+        "three ids and a condition": lambda: compile_selector("1,2,3,{connected}").pick(fleet, env),
+        "ident through an index": ident,
+    }
     print(f"\n{'without a scan, compiling included':<90} {'us':>8}")
-    print(f"{'one id':<90} {each(lambda: compile_selector('77').pick(fleet, env), chosen.rounds):8.1f}")
-    print(
-        f"{'three ids and a condition':<90} {each(lambda: compile_selector('1,2,3,{connected}').pick(fleet, env), chosen.rounds):8.1f}"
-    )
-    print(f"{'ident through an index':<90} {each(ident, chosen.rounds):8.1f}")
+    for title, action in direct.items():
+        print(f"{title:<90} {each(action, chosen.rounds):8.1f}")
 
 
 if __name__ == "__main__":
