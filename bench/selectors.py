@@ -87,7 +87,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     chosen = options.parse_args()
     fleet = {number: device(number) for number in range(1, chosen.devices + 1)}
-    by_ident = {str(item["configuration"]["ident"]): number for number, item in fleet.items()}  # type: ignore[index]  # the literal above
+    by_ident = {str(item["configuration"]["ident"]): number for number, item in fleet.items()}
     env = Environment(now=NOW)
     gc.freeze()
 
@@ -95,9 +95,9 @@ def main() -> None:
     print(f"{title:<90} {'best ms':>8} {'median':>8} {'found':>7} {'compile us':>11}")
     for text in SIMPLE + INVOLVED:
         selector = compile_selector(text)
-        best, median = timed(lambda s=selector: s.pick(fleet, env), chosen.rounds)  # type: ignore[misc]  # bound now
+        best, median = timed(lambda s=selector: s.pick(fleet, env), chosen.rounds)
         found = len(selector.pick(fleet, env).ids)
-        compiling = each(lambda t=text: compile_selector(t), 3, 200)  # type: ignore[misc]  # bound now
+        compiling = each(lambda t=text: compile_selector(t), 3, 200)
         print(f"{text:<90} {best * 1e3:8.1f} {median * 1e3:8.1f} {found:7} {compiling:11.1f}")
 
     def ident() -> object:
