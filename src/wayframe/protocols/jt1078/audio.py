@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from .signalling import AvAttributes
+from .live_messages import AvAttributes
 
 HISILICON_CODECS: Final = frozenset({"g711a", "g711u", "g726", "adpcm"})
 """Codecs that HiSilicon encoders deliver with a four-byte prefix."""
