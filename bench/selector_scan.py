@@ -1,6 +1,6 @@
 """How long selectors take over device-like items held in memory.
 
-Run: .venv/bin/python bench/selectors.py [--devices 100000] [--rounds 5]
+Run: .venv/bin/python bench/selector_scan.py [--devices 100000] [--rounds 5]
 Prints the best and median time of a whole scan in milliseconds, then the microseconds of compiling and of lookups that
 need no scan. The target (rulings.md, 22) is 50 ms for selectors of one or two comparisons over 100,000 devices.
 """
