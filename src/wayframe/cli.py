@@ -7,10 +7,12 @@ import sys
 import typer
 
 from wayframe import __version__
-from wayframe.commandline import CommandError, items, running
+from wayframe.commandline import CommandError, items, keeping, running
+from wayframe.commandline.checkup import doctor
 from wayframe.commandline.settings import settings
 from wayframe.commandline.upload import upload
 from wayframe.config import SettingsError
+from wayframe.model import WayframeError
 
 app = typer.Typer(
     name="wayframe",
@@ -20,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @app.callback(invoke_without_command=True)
@@ -31,20 +34,25 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 app.command()(running.serve)
 app.command()(running.demo)
+app.command(context_settings=_PASSED_ON, add_help_option=False)(running.simulate)
 app.command()(settings)
-app.command()(upload)
+app.command()(doctor)
+app.command()(keeping.migrate)
 app.add_typer(items.tokens, name="token")
 app.add_typer(items.devices, name="device")
+app.command()(upload)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. Exit code: 0 done, 1 failed, 2 used wrongly."""
+    """Run one command. Exit code: 0 done, 1 failed, 2 used wrongly (arguments, settings)."""
     try:
         app(arguments)
     except CommandError as error:
         _fail(str(error), error.exit_code)
     except SettingsError as error:
         _fail(str(error), 2)
+    except WayframeError as error:
+        _fail(str(error), 1)
 
 
 def _fail(text: str, exit_code: int) -> None:

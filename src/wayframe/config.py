@@ -184,6 +184,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "Least level that is logged.")
     stop_grace_s: Seconds = _setting(10.0, "Time running work has to finish when the node stops.", ge=0, le=600)
 
+    @field_validator("database_url")
+    @classmethod
+    def _database_address(cls, value: str) -> str:
+        if value and not re.match(r"(sqlite:///|postgres(ql)?://)", value):
+            raise ValueError("sqlite:///file.db or postgresql://user:password@host/name is wanted")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _web_address(cls, value: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import structlog
+import typer
 
 from wayframe import logs
 from wayframe.config import Settings, load, unknown_variables
@@ -32,6 +33,13 @@ def demo(config: ConfigOption = None) -> None:
 
     settings = _prepared(config)
     run_loop(demonstration.run(settings))
+
+
+def simulate(context: typer.Context) -> None:
+    """Run simulated vehicles against a server (`wayframe simulate --help` says which)."""
+    from wayframe.simulator.cli import app  # loads codecs and rendering
+
+    app(context.args, prog_name="wayframe simulate")
 
 
 def _prepared(config: ConfigOption) -> Settings:
