@@ -395,7 +395,7 @@ def allowed(name: str) -> str:
     if low is None or high is None:
         extra = info.json_schema_extra
         return str(extra["form"]) if isinstance(extra, dict) else ""
-    whole = " (whole number)" if info.annotation is int else ""
+    whole = " (whole number)" if info.annotation is int and "bytes" not in info.metadata else ""
     return f"{_human(low, info)} .. {_human(high, info)}{whole}"
 
 
