@@ -1,0 +1,27 @@
+"""What outlives a restart: the database (SQLite or PostgreSQL), the message history and the files.
+
+Enters and leaves: the structs of `wayframe.model`, and bytes. No business rules: a query module a noun, each taking the
+open `Database`.
+"""
+
+from .accounts import AccountTable, TokenTable
+from .commands import CommandTable
+from .database import Database, DatabaseTooNew
+from .devices import ChannelTable, DeviceTable, TelemetryTable
+from .logs import LogTable
+from .media import MediaTable
+from .state import StateTable
+
+__all__ = [
+    "AccountTable",
+    "ChannelTable",
+    "CommandTable",
+    "Database",
+    "DatabaseTooNew",
+    "DeviceTable",
+    "LogTable",
+    "MediaTable",
+    "StateTable",
+    "TelemetryTable",
+    "TokenTable",
+]

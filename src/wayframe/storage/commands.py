@@ -1,0 +1,56 @@
+"""Commands: waiting, on their way, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wayframe.model import Command
+
+from . import schema
+from ._rows import Rows, between, history, purge
+from .database import Database
+
+_C = schema.commands.c
+
+
+class CommandTable(Rows[Command]):
+    """Commands of devices, with the result once there is one. Ids are the caller's (microseconds)."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, schema.commands, Command)
+
+    async def pending_for(self, device_id: int) -> list[Command]:
+        """What is still to be done on a device: highest priority first, then oldest first."""
+        query = self.select().where(schema.COMMAND_OPEN, _C.device_id == device_id)
+        async with self._db.read() as conn:
+            return self.items(await conn.execute(query.order_by(_C.priority.desc(), _C.id)))
+
+    async def unfinished(self) -> list[Command]:
+        """What is still to be done on any device, by device, priority and age."""
+        query = self.select().where(schema.COMMAND_OPEN)
+        async with self._db.read() as conn:
+            return self.items(await conn.execute(query.order_by(_C.device_id, _C.priority.desc(), _C.id)))
+
+    async def results(
+        self,
+        device_ids: Sequence[int],
+        *,
+        from_: float | None = None,
+        to: float | None = None,
+        count: int | None = None,
+        reverse: bool = False,
+        id: int | None = None,
+    ) -> list[Command]:
+        """Finished commands by the time they ended (`from_`..`to`, inclusive), oldest first."""
+        query = self.select().where(schema.COMMAND_CLOSED, *between(_C.timestamp, from_, to))
+        if id is not None:
+            query = query.where(_C.id == id)
+        order = (_C.timestamp, _C.id)
+        async with self._db.read() as conn:
+            return self.items(
+                await history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
+            )
+
+    async def purge(self, before: float) -> int:
+        """Remove what ended before this time; returns how many."""
+        return await purge(self._db, schema.commands, schema.COMMAND_CLOSED, before)

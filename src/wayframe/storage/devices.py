@@ -1,0 +1,100 @@
+"""Channels, devices and the devices' telemetry records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from wayframe.model import Channel, Conflict, Device
+
+from . import schema
+from ._rows import Rows
+from .database import Database
+
+_UPSERT = text(
+    "INSERT INTO telemetry (device_id, record) VALUES (:device_id, :record) "
+    "ON CONFLICT (device_id) DO UPDATE SET record = excluded.record"
+)
+
+
+class ChannelTable(Rows[Channel]):
+    """Channels."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, schema.channels, Channel)
+
+
+class DeviceTable(Rows[Device]):
+    """Devices. An ident is unique within its protocol, over all accounts; deleting one takes its media rows and
+    commands along, not its messages, telemetry and blobs."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, schema.devices, Device)
+
+    async def touch(self, last_active: Mapping[int, float]) -> None:
+        """Note when devices were last heard: device id → Unix seconds."""
+        if not last_active:
+            return
+        change = update(schema.devices).where(schema.devices.c.id == bindparam("device"))
+        async with self._db.write() as conn:
+            await conn.execute(
+                change.values(last_active=bindparam("at")),
+                [{"device": id_, "at": at} for id_, at in last_active.items()],
+            )
+
+    async def last_active(self) -> dict[int, float]:
+        """When each device was last heard; those never heard are absent."""
+        c = schema.devices.c
+        async with self._db.read() as conn:
+            rows = await conn.execute(select(c.id, c.last_active).where(c.last_active > 0))
+            return {row.id: row.last_active for row in rows}
+
+    def values(self, item: Device) -> dict[str, Any]:
+        return super().values(item) | {"ident": item.ident}
+
+    async def _refusal(self, items: Sequence[Device], error: IntegrityError) -> Exception:
+        if not any(name in str(error.orig) for name in ("devices_ident", "devices.ident")):
+            return await super()._refusal(items, error)
+        c = schema.devices.c
+        seen: set[tuple[int, str]] = set()
+        async with self._db.read() as conn:
+            for item in items:
+                same = (c.protocol_id == item.protocol_id, c.ident == item.ident, c.ident != "", c.id != item.id)
+                holder = (await conn.execute(select(c.id).where(*same))).scalar()
+                key = (item.protocol_id, item.ident)
+                if item.ident and (holder or key in seen):
+                    return Conflict(
+                        f"ident {item.ident} is taken by another device of protocol {item.protocol_id}", item_id=holder
+                    )
+                seen.add(key)
+        return Conflict("ident is taken by another device of the same protocol")
+
+
+class TelemetryTable:
+    """The latest values of each device: one JSON record a device, opaque here."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def load_all(self) -> dict[int, bytes]:
+        """Device id → record."""
+        async with self._db.read() as conn:
+            rows = await conn.execute(select(schema.telemetry.c.device_id, schema.telemetry.c.record))
+            return {row.device_id: row.record for row in rows}
+
+    async def save_many(self, records: Mapping[int, bytes]) -> None:
+        """Write the records given."""
+        if not records:
+            return
+        rows = [{"device_id": device_id, "record": record} for device_id, record in sorted(records.items())]
+        async with self._db.write() as conn:
+            await conn.execute(_UPSERT, rows)
+
+    async def delete(self, device_ids: Iterable[int]) -> None:
+        """Forget these devices' records."""
+        async with self._db.write() as conn:
+            chosen = self._db.among(schema.telemetry.c.device_id, device_ids)
+            await conn.execute(delete(schema.telemetry).where(chosen))

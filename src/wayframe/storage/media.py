@@ -1,0 +1,114 @@
+"""Rows of the media store; the bytes are in `blobs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, func, select, text
+
+from wayframe.model import MediaFile, MediaState
+
+from . import schema
+from ._rows import Rows, between, history
+from .database import Database
+
+_C = schema.media.c
+_Files = list[MediaFile]
+
+
+class MediaTable(Rows[MediaFile]):
+    """Files, keyed by uuid."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, schema.media, MediaFile, key="uuid")
+
+    async def list(
+        self,
+        device_ids: Sequence[int],
+        *,
+        from_: float | None = None,
+        to: float | None = None,
+        uuids: Iterable[str] | None = None,
+        state: MediaState | None = None,
+        count: int | None = None,
+        reverse: bool = False,
+    ) -> _Files:
+        """Files of these devices by recording time (`created` in `from_`..`to`, inclusive), oldest first."""
+        query = self.select().where(*between(_C.created, from_, to))
+        if uuids is not None:
+            query = query.where(self._db.among(_C.uuid, uuids))
+        if state is not None:
+            query = query.where(_C.state == state)
+        async with self._db.read() as conn:
+            return self.items(
+                await history(
+                    conn,
+                    self._db,
+                    query,
+                    _C.device_id,
+                    device_ids,
+                    (_C.created, _C.uuid),
+                    count=count,
+                    reverse=reverse,
+                )
+            )
+
+    async def unannounced(self) -> _Files:
+        """Files that are ready and not announced, in the order they came: the news to catch up on after a crash."""
+        query = self.select().where(text("announced = false"), _C.state == MediaState.READY)
+        async with self._db.read() as conn:
+            return self.items(await conn.execute(query.order_by(_C.uploaded)))
+
+    async def processing(self) -> _Files:
+        """Files whose facts, preview or conversion is still to come, in the order they came."""
+        query = self.select().where(text("state = 'processing'"))
+        async with self._db.read() as conn:
+            return self.items(await conn.execute(query.order_by(_C.uploaded)))
+
+    async def oldest_unprotected(self, device_id: int) -> MediaFile | None:
+        """The ready file that arrived first and may go; the next to be rotated out."""
+        query = (
+            self.select()
+            .where(_C.device_id == device_id, _C.protected.is_(False), _C.state == MediaState.READY)
+            .order_by(_C.uploaded)
+            .limit(1)
+        )
+        async with self._db.read() as conn:
+            found = self.items(await conn.execute(query))
+        return found[0] if found else None
+
+    async def expired(self, now: float, limit: int = 1000) -> _Files:
+        """Unprotected files that came longer ago than their device's `media_ttl`, at most `limit`."""
+        d = schema.devices.c
+        ttls = select(d.media_ttl).distinct()
+        found: _Files = []
+        async with self._db.read() as conn:
+            for ttl in list((await conn.execute(ttls)).scalars()):
+                old = self.select().where(
+                    _C.device_id.in_(select(d.id).where(d.media_ttl == ttl)),
+                    _C.protected.is_(False),
+                    _C.uploaded < now - ttl,
+                )
+                found += self.items(await conn.execute(old.limit(limit - len(found))))
+                if len(found) >= limit:
+                    break
+        return found
+
+    async def sums(self, device_ids: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
+        """Device id → (bytes, files), kept originals counted, previews not. Devices without files are absent."""
+        query = select(_C.device_id, func.sum(_C.size + _C.original_size), func.count()).group_by(_C.device_id)
+        if device_ids is not None:
+            query = query.where(self._db.among(_C.device_id, device_ids))
+        async with self._db.read() as conn:
+            return {device: (int(size), files) for device, size, files in await conn.execute(query)}
+
+    async def blob_keys(self) -> set[str]:
+        """Every blob key that a file still names: served bytes, previews and originals."""
+        async with self._db.read() as conn:
+            rows = await conn.execute(select(_C.blob, _C.preview, _C.original))
+            return {key for row in rows for key in row if key}
+
+    async def delete_of(self, device_ids: Iterable[int]) -> None:
+        """Remove all files of these devices."""
+        async with self._db.write() as conn:
+            await conn.execute(delete(schema.media).where(self._db.among(_C.device_id, device_ids)))
