@@ -1,0 +1,37 @@
+"""The REST API without a transport: routes, the rights each needs, and their handlers.
+
+A plain `Request` enters, a plain `Response` leaves; in between one service is called. HTTP and MQTT
+both stand in front.
+"""
+
+from .api import RestApi
+from .context import Call, Services, Site
+from .exchange import Answer, Page, Request, Response, WrongMethod, decode, refuse, respond
+from .handlers.auth import token_info
+from .handlers.media import with_preview
+from .limiter import RateLimiter
+from .openapi import openapi
+from .routes import ROUTES, Match, Route, RouteTable
+
+__all__ = [
+    "ROUTES",
+    "Answer",
+    "Call",
+    "Match",
+    "Page",
+    "RateLimiter",
+    "Request",
+    "Response",
+    "RestApi",
+    "Route",
+    "RouteTable",
+    "Services",
+    "Site",
+    "WrongMethod",
+    "decode",
+    "openapi",
+    "refuse",
+    "respond",
+    "token_info",
+    "with_preview",
+]

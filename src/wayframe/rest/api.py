@@ -1,0 +1,66 @@
+"""The API without a transport: find the route, authenticate, call the handler, wrap the outcome."""
+
+from __future__ import annotations
+
+import structlog
+
+from wayframe.model import Clock, WayframeError
+from wayframe.services.directory import Caller
+
+from .context import Call, Services
+from .exchange import Request, Response, refuse, respond
+from .limiter import RateLimiter
+from .routes import Match, RouteTable
+
+log = structlog.get_logger(__name__)
+
+
+class RestApi:
+    """Answers requests."""
+
+    def __init__(
+        self, services: Services, clock: Clock, *, limiter: RateLimiter | None = None, table: RouteTable | None = None
+    ) -> None:
+        self.services = services
+        """What handlers call."""
+        self.table = table or RouteTable()
+        """Every route."""
+        self._clock = clock
+        self._limiter = limiter or RateLimiter(0, 1)
+
+    async def handle(self, request: Request) -> Response:
+        """The response to a request. Never raises, except on cancellation."""
+        try:
+            match = self.table.find(request.method, request.segments)
+            return respond(await match.route.handler(self.open(match, request)))
+        except WayframeError as error:
+            return refuse(error)
+        except Exception:
+            return refuse(self.failure(request))
+
+    def open(self, match: Match, request: Request) -> Call:
+        """Authenticate a request. Raises Unauthorized, Forbidden, TooManyRequests, BadRequest."""
+        caller = None if match.route.open else self.authenticate(request)
+        return Call(match.route, request, match.params, self.services, caller)
+
+    def authenticate(self, request: Request) -> Caller:
+        """Who asks. Raises as `open`."""
+        directory = self.services.directory
+        headers = request.headers
+        token = request.token or directory.authenticate(headers.get("authorization", ""), request.source)
+        self._limiter.take(token.id, self._clock.monotonic())
+        return directory.caller(
+            token,
+            cid=request.account(),
+            app=headers.get("x-flespi-app", ""),
+            trace=headers.get("x-flespi-trace", ""),
+            source=request.source,
+        )
+
+    def failure(self, request: Request) -> WayframeError:
+        """An error of ours, from inside an except block: logged whole, told without its insides."""
+        log.exception("request_failed", method=request.method, path="/".join(request.segments)[:500])
+        request_id = request.headers.get("x-request-id", "")
+        return WayframeError(
+            f"internal error; the server's log knows more{f' (request {request_id})' * bool(request_id)}"
+        )

@@ -1,0 +1,49 @@
+"""Who am I, and where are the other doors (rest-api.md 3.2, 3.3)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from wayframe.model import Json, Token
+from wayframe.rest.context import Call, Site
+from wayframe.rest.exchange import Answer
+
+
+async def info(call: Call) -> Answer:
+    """GET /auth/info: the token, without its key."""
+    return Answer([token_info(call.caller.token)])
+
+
+def token_info(token: Token) -> dict[str, Json]:
+    """A token as its holder sees it; MQTT sends the same in CONNACK."""
+    hidden = ("digest", "sealed")
+    return {name: getattr(token, name) for name in token.__struct_fields__ if name not in hidden}
+
+
+async def regions(call: Call) -> Answer:
+    """GET /auth/regions: the addresses of this server. Needs no token."""
+    return Answer([region(call.services.site)])
+
+
+def region(site: Site) -> dict[str, Json]:
+    """The one region, as clients join addresses from it."""
+    host = urlsplit(site.public_url).hostname or "localhost"
+    return {
+        "name": site.name,
+        "region": site.name,
+        "default": True,
+        "rest": site.public_url,
+        "media": f"{site.public_url}/media",
+        "mqtt": site.mqtt,
+        "mqtt-ws": site.mqtt_ws,
+        "cdn": f"{site.public_url}/cdn",
+        "gw": host,
+        "gw-ip": host,
+        "gw-ftp": "",
+        "registration-allowed": False,
+    }
+
+
+async def providers(call: Call) -> Answer:
+    """GET /auth/oauth/providers: none."""
+    return Answer([{}])

@@ -1,0 +1,101 @@
+"""Messages, telemetry and logs (rest-api.md 6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from wayframe.model import BadRequest, Json, OriginType, query
+from wayframe.rest.context import Call
+from wayframe.rest.exchange import Answer
+from wayframe.services.directory import CHANNELS, CUSTOMER, DEVICES, TOKENS, Entry
+
+from .shared import each
+
+_ORIGINS: Mapping[str, OriginType] = {
+    DEVICES: OriginType.DEVICE,
+    CHANNELS: OriginType.CHANNEL,
+    TOKENS: OriginType.TOKEN,
+    CUSTOMER: OriginType.CUSTOMER,
+}
+
+
+async def messages(call: Call) -> Answer:
+    """GET /messages."""
+    return Answer(list(await call.services.history.messages(await call.entries(), query.parse(_asked(call)))))
+
+
+async def register(call: Call) -> Answer:
+    """POST /messages: the same messages for every selected device."""
+    received = [_checked(message, number) for number, message in enumerate(call.objects(), 1)]
+
+    async def store(entry: Entry) -> Json:
+        await call.services.history.store(entry, received)
+        return {"id": entry.id}
+
+    return await each(await call.entries(), store, "device")
+
+
+def _checked(message: dict[str, Json], number: int) -> dict[str, Json]:
+    timestamp = message.get("timestamp")
+    if timestamp is None:
+        return message
+    wrong = isinstance(timestamp, bool) or not isinstance(timestamp, int | float)
+    if wrong or not math.isfinite(timestamp) or timestamp < 0:
+        raise BadRequest(f"message {number}: timestamp must be Unix seconds, a number; got {timestamp!r}")
+    return message
+
+
+async def delete_messages(call: Call) -> Answer:
+    """DELETE /messages, of a time span or all."""
+    asked = call.data_or_body()
+    if unsuited := sorted(set(asked) - {"from", "to"}):
+        raise BadRequest(f"unknown field {unsuited[0]!r}; valid are from, to", schema_hint=["from", "to"])
+    return Answer(list(await call.services.history.delete(await call.entries(), query.parse(asked, strict=True))))
+
+
+async def telemetry(call: Call) -> Answer:
+    """GET /telemetry and /telemetry/{all|name,name}."""
+    names = _names(call.params[1]) if len(call.params) > 1 else None
+    return Answer(list(call.services.history.telemetry(await call.entries(), names)))
+
+
+async def delete_telemetry(call: Call) -> Answer:
+    """DELETE /telemetry/{all|name,name}, or /telemetry with the names in the body."""
+    names = _names(call.params[1]) if len(call.params) > 1 else _body_names(call.request.json())
+    return Answer(list(await call.services.history.delete_telemetry(await call.entries(), names)))
+
+
+def _names(segment: str) -> list[str] | None:
+    """A name segment (selectors.md 3): None for `all`."""
+    if segment.strip() == "all":
+        return None
+    return [name.strip() for name in segment.split(",") if name.strip()]
+
+
+def _body_names(body: Json) -> Sequence[str]:
+    names = body.get("names") if isinstance(body, Mapping) else body
+    if isinstance(names, str):
+        names = _names(names) if names.strip() != "all" else []
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise BadRequest('say which parameters: a body of names, ["position.speed"], or the path /telemetry/all')
+    return names
+
+
+async def logs(call: Call) -> Answer:
+    """GET /logs of an entity's items."""
+    asked = query.parse(_asked(call))
+    return Answer(list(await call.services.history.logs(_ORIGINS[call.entity], await call.entries(), asked)))
+
+
+async def customer_logs(call: Call) -> Answer:
+    """GET /platform/customer/logs."""
+    asked = query.parse(_asked(call))
+    entries = await call.entries(str(call.caller.cid))
+    return Answer(list(await call.services.history.logs(OriginType.CUSTOMER, entries, asked)))
+
+
+def _asked(call: Call) -> dict[str, Json]:
+    """`data`; the `fields` and `filter` variables count where `data` says nothing of them."""
+    outside = {name: call.request.query[name] for name in ("fields", "filter") if name in call.request.query}
+    return {**outside, **call.request.data()}

@@ -1,0 +1,300 @@
+"""The shapes of bodies and answers, for OpenAPI and `/gw/api.json`. Bodies are checked where they are used."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
+from wayframe.services.commands import CommandBody
+
+
+class DeviceItem(Struct, kw_only=True):
+    """A registered device."""
+
+    id: int
+    cid: int
+    name: str
+    enabled: bool
+    device_type_id: int
+    protocol_id: int
+    configuration: dict[str, Any]
+    messages_ttl: int
+    messages_rotate: int
+    media_ttl: int
+    media_rotate: int
+    metadata: dict[str, Any]
+
+
+class ChannelItem(Struct, kw_only=True):
+    """A listening point for devices of one protocol."""
+
+    id: int
+    cid: int
+    name: str
+    enabled: bool
+    protocol_id: int
+    protocol_name: str
+    uri: str
+    messages_ttl: int
+    configuration: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class TokenItem(Struct, kw_only=True):
+    """An access key."""
+
+    id: int
+    cid: int
+    info: str
+    enabled: bool
+    created: float
+    accessed: float
+    expire: float
+    ttl: int
+    ips: str
+    access: dict[str, Any]
+    metadata: dict[str, Any]
+    key: str = ""
+
+
+class AccountItem(Struct, kw_only=True):
+    """An account."""
+
+    id: int
+    name: str
+    owner_id: int
+    limits: dict[str, Any]
+    counters: dict[str, Any]
+    metadata: dict[str, Any]
+    created: float
+
+
+class RegionItem(Struct, kw_only=True, rename={"mqtt_ws": "mqtt-ws"}):
+    """The addresses of this server."""
+
+    name: str
+    default: bool
+    rest: str
+    media: str
+    mqtt: str
+    mqtt_ws: str
+
+
+class ProtocolItem(Struct, kw_only=True):
+    """A protocol devices speak."""
+
+    id: int
+    name: str
+    title: str
+    features: dict[str, Any]
+    transport: str
+
+
+class DeviceTypeItem(Struct, kw_only=True):
+    """A device type with the commands it takes."""
+
+    id: int
+    protocol_id: int
+    name: str
+    title: str
+    features: dict[str, Any]
+    commands: list[dict[str, Any]]
+
+
+class ParameterItem(Struct, kw_only=True):
+    """A message parameter."""
+
+    id: int
+    name: str
+    type: str
+    unit: str = ""
+
+
+class MediaItem(Struct, kw_only=True):
+    """A stored file."""
+
+    uuid: Annotated[str, Meta(pattern="^[0-9A-F]{64}$")]
+    url: str
+    name: str
+    size: int
+    mime: str
+    created: float
+    modified: float
+    uploaded: float
+    protected: bool
+    shared: bool
+    meta: dict[str, Any]
+    params: dict[str, Any]
+    channel_id: int
+    device_id: int
+
+
+class MediaChange(Struct, kw_only=True):
+    """What to change of stored files."""
+
+    uuid: str | list[str]
+    protected: bool = False
+    shared: bool = True
+    name: str = ""
+    params: dict[str, Any] = {}
+
+
+class MediaDeletion(Struct, kw_only=True):
+    """Which files to delete; neither key: all of the selected devices."""
+
+    uuid: str | list[str] = []
+    filter: str = ""
+
+
+class QueueItem(Struct, kw_only=True):
+    """A command that waits."""
+
+    id: int
+    device_id: int
+    name: str
+    properties: dict[str, Any]
+    timestamp: float
+    expires: float
+    position: int
+    priority: int
+    max_attempts: int
+    attempts: int
+    condition: str
+    meta: dict[str, Any]
+
+
+class ResultItem(Struct, kw_only=True):
+    """What became of a command."""
+
+    id: int
+    device_id: int
+    name: str
+    properties: dict[str, Any]
+    timestamp: float
+    executed: bool
+    response: Any = None
+    reason: str = ""
+
+
+class ConnectionItem(Struct, kw_only=True):
+    """An open connection."""
+
+    id: int
+    channel_id: int
+    device_id: int
+    ident: str
+    source: str
+    transport: str
+    established: float
+    secondary: bool
+    meta: dict[str, Any] | None
+
+
+class TelemetryItem(Struct, kw_only=True):
+    """The latest values of a device."""
+
+    id: int
+    telemetry: dict[str, dict[str, Any]]
+
+
+class LogItem(Struct, kw_only=True):
+    """A line of a log."""
+
+    timestamp: float
+    event_code: int
+    origin_id: int
+    origin_type: int
+
+
+class IdItem(Struct, kw_only=True):
+    """An item that was written or deleted."""
+
+    id: int
+
+
+Message = dict[str, Any]
+"""A flat message."""
+
+
+class HistoryData(Struct, kw_only=True, rename={"from_": "from"}):
+    """A history query."""
+
+    from_: float = 0
+    to: float = 0
+    count: int = 1
+    reverse: bool = False
+    fields: str = ""
+    filter: str = ""
+    item_type: int = 0
+
+
+class MediaData(Struct, kw_only=True, rename={"from_": "from"}):
+    """A media query."""
+
+    uuid: str | list[str] = ""
+    fields: str = ""
+    filter: str = ""
+    from_: float = 0
+    to: float = 0
+    count: int = 1
+    reverse: bool = False
+
+
+TYPES: tuple[type, ...] = (
+    DeviceBody, ChannelBody, TokenBody, AccountBody, CommandBody, DeviceItem, ChannelItem, TokenItem, AccountItem,
+    RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
+    ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData,
+)  # fmt: skip
+"""Every named shape."""
+
+_CREATED = {"type": "number", "title": "Recording time", "description": "Unix seconds; empty means now"}
+_CHANNEL = {"type": "integer", "title": "Camera channel", "minimum": 1, "maximum": 255, "default": 1}
+_TEXT = {"type": "string"}
+_EXTRA = {
+    "params": {"type": "object", "title": "Attributes kept with the file"},
+    "message_params": {"type": "object", "title": "Parameters added to the device message"},
+}
+
+
+def _variant(kind: str, title: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """One kind of upload, told apart by a `type` of one value, as forms want it."""
+    return {
+        "type": "object",
+        "title": title,
+        "additionalProperties": False,
+        "required": ["type"],
+        "x-view-order": ["type", "meta", "params", "message_params"],
+        "properties": {
+            "type": {"type": "string", "title": "Type", "enum": [kind], "default": kind},
+            "meta": {"type": "object", "title": "About the recording", "properties": meta},
+            **_EXTRA,
+        },
+    }
+
+
+_DRIVER = ("vin", "plate_number", "region", "driver_id", "driver_first_name", "driver_last_name")
+MEDIA_FILE_POST: dict[str, Any] = {
+    "anyOf": [
+        _variant("video", "Video", {"channel": _CHANNEL, "created": _CREATED}),
+        _variant("image", "Photo", {"channel": _CHANNEL, "created": _CREATED}),
+        _variant("tacho", "Tachograph file", {"created": _CREATED, **dict.fromkeys(_DRIVER, _TEXT)}),
+    ]
+}
+"""The `data` part of an upload (rest-api.md 8.3)."""
+
+
+@cache
+def components(ref_template: str) -> dict[str, Any]:
+    """The JSON schema of every shape, by name; `ref_template` holds `{name}`."""
+    _, found = msgspec.json.schema_components(TYPES, ref_template=ref_template)
+    return found
+
+
+@cache
+def definitions() -> dict[str, Any]:
+    """The definitions of `/gw/api.json`."""
+    return {**components("#/definitions/{name}"), "media.file.post": MEDIA_FILE_POST}
