@@ -15,7 +15,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from .footage import Codec, VideoFormat, VideoFrame
+from .footage import Codec, VideoFormat, VideoFrame, frame_time_ms
 
 # PyAV leaves this method without types.
 _from_image: Callable[[Image.Image], av.VideoFrame] = av.VideoFrame.from_image
@@ -88,7 +88,8 @@ def mp4(units: Sequence[VideoFrame], video: VideoFormat) -> bytes:
         for unit in units:
             packet = av.Packet(unit.data)
             packet.pts = packet.dts = unit.timestamp_ms - units[0].timestamp_ms
-            packet.duration, packet.time_base = 1000 // video.fps, Fraction(1, 1000)
+            packet.duration = frame_time_ms(unit.number + 1, video.fps) - unit.timestamp_ms
+            packet.time_base = Fraction(1, 1000)
             packet.is_keyframe, packet.stream = unit.key, stream
             container.mux_one(packet)
     return target.getvalue()

@@ -48,22 +48,24 @@ def strip_image(timestamp_ms: int, width: int, height: int) -> Image.Image:
     return Image.frombytes("L", (CELLS, 2), cells).resize((width, strip_height(height)), Image.Resampling.NEAREST)
 
 
-def read_strip(picture: Image.Image) -> int | None:
-    """Unix ms from a decoded picture of any size with the strip at its lower edge; None when sync or CRC are wrong."""
+def read_strip(picture: Image.Image, original_height: int | None = None) -> int | None:
+    """Unix ms from a decoded picture with the strip at its lower edge; None when sync or CRC are wrong.
+
+    The strip's share of the height differs a little from size to size, so a scaled picture may need the height it was
+    drawn with; without it the picture's own height and the share of 360, 720 and 1080 lines are tried."""
     grey = picture.convert("L")
-    width, height = grey.size
-    # The strip's share of the height is that of the original size; only the usual heights' share has to be known here.
-    for rows in {strip_height(height), round(height * 32 / 720), round(height * 16 / 288)}:
-        found = _read_rows(grey, width, height, rows)
+    for original in (original_height,) if original_height else (grey.height, 720):
+        found = _read_rows(grey, strip_height(original) * grey.height / original)
         if found is not None:
             return found
     return None
 
 
-def _read_rows(grey: Image.Image, width: int, height: int, rows: int) -> int | None:
+def _read_rows(grey: Image.Image, rows: float) -> int | None:
+    width, height = grey.size
     bits = 0
     for row in range(2):
-        y = height - rows + (2 * row + 1) * rows // 4
+        y = int(height - rows * (3 - 2 * row) / 4)
         for cell in range(CELLS):
             value = grey.getpixel(((2 * cell + 1) * width // (2 * CELLS), y))
             bits = bits << 1 | (isinstance(value, int | float) and value >= 128)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
@@ -233,6 +234,10 @@ class SimulatedVehicle:
             self._unacknowledged.popitem(last=False)
 
     async def _report_forever(self) -> None:
+        # The first report waits a moment for the connection; without one it is stored like the others.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.report_s):
+                await self.online.wait()
         while True:
             position = self.position()
             self._report(location(position, self.config.timezone_s))

@@ -5,6 +5,7 @@ It takes frames apart with its own few lines, not with the simulator's codec."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -98,11 +99,12 @@ class Platform:
         peer = Peer(self, writer)
         self.peers.append(peer)
         buffer = b""
-        while data := await reader.read(65536):
-            *pieces, buffer = (buffer + data).split(b"\x7e")
-            for piece in pieces:
-                if piece:
-                    await self.frame(peer, take_apart(piece))
+        with contextlib.suppress(ConnectionResetError):
+            while data := await reader.read(65536):
+                *pieces, buffer = (buffer + data).split(b"\x7e")
+                for piece in pieces:
+                    if piece:
+                        await self.frame(peer, take_apart(piece))
         writer.close()
 
     async def frame(self, peer: Peer, seen: Seen) -> None:
@@ -179,12 +181,10 @@ class Sink:
         index = len(self.data)
         self.data.append(bytearray())
         self.closed.append(False)
-        try:
+        with contextlib.suppress(ConnectionResetError):
             while data := await reader.read(65536):
                 self.data[index] += data
                 await self.tell()
-        except ConnectionResetError:
-            pass
         self.closed[index] = True
         writer.close()
         await self.tell()
@@ -196,3 +196,103 @@ class Sink:
     async def wait(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60), self.news:
             await self.news.wait_for(condition)
+
+
+class AttachmentServer:
+    """Listens for attachment connections: takes frames and raw blocks, asks for gaps, keeps the files."""
+
+    def __init__(self) -> None:
+        self.lists: list[bytes] = []
+        self.files: dict[str, bytearray] = {}
+        self.covered: dict[str, set[tuple[int, int]]] = {}
+        self.sizes: dict[str, int] = {}
+        self.complete: list[str] = []
+        self.resends = 0
+        self.identifier_length = 16
+        self.terminal_length = 7
+        self.news = asyncio.Condition()
+
+    async def __aenter__(self) -> AttachmentServer:
+        self.server = await asyncio.start_server(self.talk, "127.0.0.1", 0)
+        self.port: int = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(None, writer)  # type: ignore[arg-type]  # it only frames messages here
+        buffer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while data := await reader.read(65536):
+                buffer = self.consume(peer, buffer + data)
+                async with self.news:
+                    self.news.notify_all()
+        writer.close()
+
+    def consume(self, peer: Peer, buffer: bytes) -> bytes:
+        while buffer:
+            if buffer[:1] == b"\x7e":
+                end = buffer.find(b"\x7e", 1)
+                if end < 0:
+                    break
+                self.frame(peer, take_apart(buffer[1:end]))
+                buffer = buffer[end + 1 :]
+            else:
+                assert b"01cd".startswith(buffer[:4]), buffer[:8].hex()
+                if len(buffer) < 62:
+                    break
+                offset, length = struct.unpack_from(">II", buffer, 54)
+                if len(buffer) < 62 + length:
+                    break
+                name = buffer[4:54].rstrip(b"\x00").decode()
+                self.files[name][offset : offset + length] = buffer[62 : 62 + length]
+                self.covered[name].add((offset, length))
+                buffer = buffer[62 + length :]
+        return buffer
+
+    def frame(self, peer: Peer, seen: Seen) -> None:
+        peer.number, peer.newer = seen.raw_number, len(seen.raw_number) == 10
+        if seen.id == 0x1212:
+            self.finish(peer, seen)
+            return
+        if seen.id == 0x1210:
+            self.lists.append(seen.body)
+        elif seen.id == 0x1211:
+            name, size = self.mark(seen.body)
+            self.sizes[name] = size
+            self.files.setdefault(name, bytearray(size))
+            self.covered.setdefault(name, set())
+        peer.acknowledge(seen)
+
+    @staticmethod
+    def mark(body: bytes) -> tuple[str, int]:
+        name = body[1 : 1 + body[0]].decode()
+        return name, struct.unpack_from(">I", body, 2 + body[0])[0]
+
+    def finish(self, peer: Peer, seen: Seen) -> None:
+        name, size = self.mark(seen.body)
+        gaps, at = [], 0
+        for offset, length in sorted(self.covered[name]):
+            if offset > at:
+                gaps.append((at, offset - at))
+            at = max(at, offset + length)
+        if at < size:
+            gaps.append((at, size - at))
+        head = seen.body[: 2 + seen.body[0]]
+        lists = b"".join(struct.pack(">II", *gap) for gap in gaps)
+        peer.send(0x9212, head + bytes([1 if gaps else 0, len(gaps)]) + lists)
+        if gaps:
+            self.resends += 1
+        else:
+            self.complete.append(name)
+
+    async def wait(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60), self.news:
+            await self.news.wait_for(condition)
+
+
+def address(port: int) -> bytes:
+    """Length, host, TCP port, UDP port 0 as in 0x9101, 0x9201 and 0x9208."""
+    host = b"127.0.0.1"
+    return bytes([len(host)]) + host + struct.pack(">HH", port, 0)
