@@ -7,13 +7,14 @@ WEB_SOURCES := $(shell test -f web/package.json && find web -name node_modules -
 WEB := $(if $(WEB_SOURCES),.make/web)
 NPM := $(if $(WEB_SOURCES),.make/npm)
 
-.PHONY: help run demo test check format lock clean
+.PHONY: help run demo build test check format lock clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make run     start a server (web page, REST and device ports; data in ./data)'
 	@echo 'make demo    a server with driving dashcams, to look at'
+	@echo 'make build   install and build, start nothing'
 	@echo 'make test    every check and every test'
 	@echo 'make check   format, lint, types and room borders only'
 	@echo 'make format  bring the code into the house format'
@@ -25,6 +26,8 @@ run: .make/run $(WEB)
 
 demo: .make/run $(WEB)
 	@$(BIN)/wayframe demo $(ARGS)
+
+build: .make/run $(WEB)
 
 check: .make/dev $(NPM)
 	$(BIN)/ruff format --check

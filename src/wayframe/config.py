@@ -231,6 +231,11 @@ class Settings(BaseSettings):
         return Path(self.blobs_dir) if self.blobs_dir else self.data_dir / "blobs"
 
     @property
+    def secret_file(self) -> Path:
+        """The node's secret, which tokens are sealed with."""
+        return self.data_dir / "secret"
+
+    @property
     def backups(self) -> Path:
         """The folder backups go to."""
         return Path(self.backup_dir) if self.backup_dir else self.data_dir / "backups"
@@ -239,6 +244,12 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """`public_url`, or this machine's name with the HTTP port; no slash at its end."""
         return self.public_url or f"http://{socket.gethostname()}:{self.http_port}"
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches its own server, whatever address it is told to others by."""
+        host = "127.0.0.1" if self.http_host in ("", "0.0.0.0", "::") else self.http_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.http_port}"
 
     @property
     def told_live_port(self) -> int:

@@ -145,7 +145,6 @@ async def _revision(database: Database) -> str | None:
 
 
 def _ports(settings: Settings) -> Iterator[Check]:
-    ours = _answers(settings)
     for port in PORTS:
         number = getattr(settings, port.setting)
         name = f"port {number}"
@@ -155,7 +154,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
         problem = _bind(getattr(settings, port.host_setting), number)
         if problem is None:
             yield Check(name, State.OK, f"free ({port.what})")
-        elif problem == errno.EADDRINUSE and ours:
+        elif problem == errno.EADDRINUSE and _answers(settings):
             yield Check(name, State.OK, f"in use while the node runs ({port.what})")
         elif problem == errno.EADDRINUSE:
             advice = f"stop what listens there (`ss -ltnp 'sport = :{number}'` names it) or change {port.setting}"
@@ -185,10 +184,8 @@ def _bind(host: str, number: int) -> int | None:
 
 def _answers(settings: Settings) -> bool:
     """Whether a Wayframe node answers on the HTTP port."""
-    host = "127.0.0.1" if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
-    host = f"[{host}]" if ":" in host else host
     try:
-        answer = httpx.get(f"http://{host}:{settings.http_port}/auth/regions", timeout=2)
+        answer = httpx.get(f"{settings.local_url}/auth/regions", timeout=2)
         return "result" in answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return False
@@ -317,7 +314,7 @@ def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def _secret(settings: Settings) -> Iterator[Check]:
-    file = settings.data_dir / "secret"
+    file = settings.secret_file
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
@@ -339,4 +336,4 @@ def _web_page() -> Iterator[Check]:
     if importlib.resources.files("wayframe").joinpath("web", "index.html").is_file():
         yield Check("web page", State.OK, "built")
     else:
-        yield Check("web page", State.WARN, "not built", "`make .make/web` builds it; REST works without")
+        yield Check("web page", State.WARN, "not built", "`make build` makes it; REST works without")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from wayframe.config import load
 
-from .client import Api, local_url
+from .client import Api
 from .errors import CommandError
+from .local import master_token
 
 
 def connect(config: Path | None, url: str, token: str) -> Api:
     """The API at `url`, or at this machine's own server; without a token, with a master token of this machine.
 
-    Raises CommandError where no token can be had.
+    Raises CommandError where no token can be had. A master token of this machine never goes to another one.
     """
+    if token:
+        return Api(url or load(config).settings.local_url, token)
+    if url and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise CommandError(f"a token for {url} is wanted: name it with --token or WAYFRAME_TOKEN", exit_code=2)
     settings = load(config).settings
-    if not token:
-        raise CommandError("no token: name one with --token or WAYFRAME_TOKEN", exit_code=2)
-    return Api(url or local_url(settings), token)
+    return Api(url or settings.local_url, master_token(settings))

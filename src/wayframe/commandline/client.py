@@ -10,19 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
-from wayframe.config import Settings
-
 from .errors import CommandError
 
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-
-
-def local_url(settings: Settings) -> str:
-    """Where this machine's own server answers, whatever address it is told to others by."""
-    host = settings.http_host
-    if host in ("", "0.0.0.0", "::"):
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
 def segment(text: str) -> str:

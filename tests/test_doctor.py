@@ -1,0 +1,128 @@
+"""`wayframe doctor`: what stands in the way is found, and what to do is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from wayframe.cli import main
+from wayframe.config import PORTS, Settings, env_name, load
+from wayframe.doctor import Check, State, examine
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings of the machine that runs the tests; every port free to take."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(env_name(name), raising=False)
+    for port in PORTS:
+        monkeypatch.setenv(env_name(port.setting), "0")
+    monkeypatch.delenv("WAYFRAME_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def checks(name: str) -> list[Check]:
+    return [check for check in examine(load()) if check.name == name]
+
+
+def test_a_bare_machine_is_ready() -> None:
+    found = list(examine(load()))
+    assert {check.name for check in found} >= {
+        "settings", "data folder", "media folder", "database", "secret", "port 0", "address of links",
+        "address devices are told", "clock", "open files", "codecs", "web page",
+    }  # fmt: skip
+    assert [check for check in found if check.state is State.FAIL] == []
+    assert all(check.advice for check in found if check.state is not State.OK)
+    assert not Path("data").exists(), "looking changes nothing"
+
+
+def test_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen(1)
+        port = other.getsockname()[1]
+        monkeypatch.setenv("WAYFRAME_JT808_PORT", str(port))
+        (check,) = checks(f"port {port}")
+    assert (check.state, check.found) == (State.FAIL, "taken by another program")
+    assert "jt808_port" in check.advice
+
+
+def test_an_address_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYFRAME_HTTP_HOST", "192.0.2.77")
+    monkeypatch.setenv("WAYFRAME_HTTP_PORT", "18080")
+    (check,) = checks("port 18080")
+    assert check.state is State.FAIL
+    assert "http_host" in check.advice
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYFRAME_MIN_FREE_DISK_BYTES", "100 TB")
+    (check,) = checks("data folder")
+    assert check.state is State.FAIL
+    assert "507" in check.advice
+
+
+@pytest.mark.parametrize("url", ["postgresql://wayframe:hush@127.0.0.1:1/x", "sqlite:///:memory:"])
+def test_a_database_out_of_reach(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("WAYFRAME_DATABASE_URL", url)
+    (check,) = checks("database")
+    assert check.state is State.FAIL
+    assert check.advice
+    assert "hush" not in check.found
+
+
+def test_a_database_at_this_version(capsys: pytest.CaptureFixture[str]) -> None:
+    main_ok("migrate")
+    (check,) = checks("database")
+    assert check.state is State.OK
+    assert "revision" in check.found
+
+
+def test_a_secret_others_can_read() -> None:
+    secret = Path("data/secret")
+    secret.parent.mkdir()
+    secret.write_bytes(os.urandom(32))
+    secret.chmod(0o644)
+    (check,) = checks("secret")
+    assert check.state is State.WARN
+    assert "chmod 600" in check.advice
+    secret.chmod(0o600)
+    assert checks("secret")[0].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("host", "state"), [("203.0.113.10", State.WARN), ("8.8.8.8", State.OK), ("video.example.com", State.OK)]
+)
+def test_the_address_devices_are_told(monkeypatch: pytest.MonkeyPatch, host: str, state: State) -> None:
+    """203.0.113.0/24 is for documentation: no device can reach it."""
+    monkeypatch.setenv("WAYFRAME_PUBLIC_DEVICE_HOST", host)
+    assert checks("address devices are told")[0].state is state
+
+
+def test_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYFRAME_HTPP_PORT", "1")
+    warned = [check for check in checks("settings") if check.state is State.WARN]
+    assert [check.found for check in warned] == ["WAYFRAME_HTPP_PORT is no setting, did you mean WAYFRAME_HTTP_PORT?"]
+
+
+def test_the_exit_code_says_whether_it_will_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main_ok("doctor")
+    assert "ok   database" in capsys.readouterr().out
+    main_ok("doctor", "--json")
+    assert {item["state"] for item in json.loads(capsys.readouterr().out)} <= {"ok", "warn"}
+    monkeypatch.setenv("WAYFRAME_DATABASE_URL", "postgresql://127.0.0.1:1/x")
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor"])
+    assert ended.value.code == 1
+
+
+def main_ok(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert not ended.value.code
