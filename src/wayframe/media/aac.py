@@ -87,3 +87,22 @@ def adts_header(config: AudioConfig, size: int) -> bytes:
     profile = min(config.object_type, 4) - 1 if config.object_type <= 4 else 1
     fixed = _ADTS_SYNC << 44 | 1 << 40 | profile << 38 | index << 34 | layout << 30
     return (fixed | (size + 7) << 13 | 0x7FF << 2).to_bytes(7, "big")
+
+
+class AudioClock:
+    """Lays frames on an even grid: small timestamp jitter is smoothed away, real gaps and jumps are kept."""
+
+    _TOLERANCE_S = 0.2
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._next: int | None = None
+
+    def place(self, pts_ms: int) -> int:
+        """Sample position of the next frame, which the source says begins at `pts_ms`."""
+        wanted = pts_ms * self.rate // 1000
+        position = self._next
+        if position is None or abs(wanted - position) > self._TOLERANCE_S * self.rate:
+            position = wanted
+        self._next = position + SAMPLES_PER_FRAME
+        return position
