@@ -102,10 +102,7 @@ async def test_mass_fleet_counts_what_was_sent_and_acknowledged(edition: Edition
         fleet.stop()
         await running
         summary = fleet.summary()
-        assert (summary.online, summary.connects, summary.refused, summary.disconnects) == (0, 40, 0, 0) or (
-            summary.online,
-            summary.connects,
-        ) == (40, 40)
+        assert (summary.online, summary.connects, summary.refused, summary.disconnects) == (40, 40, 0, 0)
         assert summary.sent == summary.acknowledged == len(platform.bodies(0x0200))
         assert summary.unanswered == 0
         assert 0 < summary.ack_ms_p50 <= summary.ack_ms_p99 <= summary.ack_ms_max

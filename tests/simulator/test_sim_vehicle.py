@@ -378,6 +378,23 @@ async def test_a_vehicle_vanishes_in_the_middle() -> None:
         assert vehicle.stats.media_failures == 0
 
 
+async def test_a_stalled_live_stream_goes_on_with_the_present() -> None:
+    faults = Faults(stall_after_s=0.3, stall_s=2.5)
+    async with Platform() as platform, Sink() as sink, driving(platform, faults=faults):
+        await platform.ask(0x9101, address(sink.port) + b"\1\1\1")
+        await sink.wait(lambda: bool(sink.data) and len(frames(packets(sink.data[0]))) > 15)
+        found = packets(sink.data[0])
+        jumps = [
+            later for earlier, later in itertools.pairwise(found) if later.timestamp_ms - earlier.timestamp_ms > 1000
+        ]
+        assert [packet.kind for packet in jumps] == [FrameKind.I]
+
+
+async def test_a_nervous_link_reconnects_again_and_again() -> None:
+    async with Platform() as platform, driving(platform, faults=Faults(disconnect_every_s=0.2)):
+        await platform.wait(lambda: len(platform.peers) >= 3)
+
+
 @pytest.mark.parametrize("fault", [Timestamps.ZERO_BASED, Timestamps.FROZEN, Timestamps.JUMPING])
 async def test_timestamps_go_wrong(fault: Timestamps) -> None:
     now = time.time()

@@ -56,7 +56,7 @@ class MassSummary:
     vehicles: int
     """Vehicles of the fleet."""
     online: int
-    """Authenticated now."""
+    """Authenticated now, or when the run ended."""
     connects: int
     """Connections opened."""
     connect_failures: int
@@ -265,10 +265,10 @@ class MassFleet:
 
     def lost(self, link: _Link, was_online: bool, outstanding: int) -> None:
         """A connection ended."""
-        self._online -= was_online
         self._gone += outstanding
         self._check_settled()
         if not self._stopping.is_set():
+            self._online -= was_online
             self._disconnects += 1
             asyncio.get_running_loop().call_later(_RECONNECT_S, self._to_connect.append, link)
 
