@@ -5,7 +5,7 @@ both stand in front.
 """
 
 from .api import RestApi
-from .context import Call, Services, Site
+from .context import Call, Site
 from .exchange import Answer, Page, Request, Response, WrongMethod, decode, refuse, respond
 from .handlers.auth import token_info
 from .handlers.media import with_preview
@@ -25,7 +25,6 @@ __all__ = [
     "RestApi",
     "Route",
     "RouteTable",
-    "Services",
     "Site",
     "WrongMethod",
     "decode",

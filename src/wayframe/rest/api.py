@@ -5,9 +5,9 @@ from __future__ import annotations
 import structlog
 
 from wayframe.model import Clock, WayframeError
-from wayframe.services.directory import Caller
+from wayframe.services import Caller, Services
 
-from .context import Call, Services
+from .context import Call, Site
 from .exchange import Request, Response, refuse, respond
 from .limiter import RateLimiter
 from .routes import Match, RouteTable
@@ -19,10 +19,18 @@ class RestApi:
     """Answers requests."""
 
     def __init__(
-        self, services: Services, clock: Clock, *, limiter: RateLimiter | None = None, table: RouteTable | None = None
+        self,
+        services: Services,
+        site: Site,
+        clock: Clock,
+        *,
+        limiter: RateLimiter | None = None,
+        table: RouteTable | None = None,
     ) -> None:
         self.services = services
         """What handlers call."""
+        self.site = site
+        """Where this server stands."""
         self.table = table or RouteTable()
         """Every route."""
         self._clock = clock
@@ -41,7 +49,7 @@ class RestApi:
     def open(self, match: Match, request: Request) -> Call:
         """Authenticate a request. Raises Unauthorized, Forbidden, TooManyRequests, BadRequest."""
         caller = None if match.route.open else self.authenticate(request)
-        return Call(match.route, request, match.params, self.services, caller)
+        return Call(match.route, request, match.params, self.services, self.site, caller)
 
     def authenticate(self, request: Request) -> Caller:
         """Who asks. Raises as `open`."""

@@ -1,4 +1,4 @@
-"""What handlers work with: the services, where this server stands, and one call."""
+"""What handlers work with: where this server stands, and one call."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wayframe.model import BadRequest, Json
-from wayframe.services.catalogue import Catalogue
-from wayframe.services.commands import Commands
-from wayframe.services.connections import Connections
-from wayframe.services.directory import Caller, Directory, Entry
-from wayframe.services.history import History
-from wayframe.services.media import MediaStore
+from wayframe.services import Caller, Entry, Services
 
 from . import fields
 from .exchange import Page, Request
@@ -36,19 +31,6 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Everything handlers call."""
-
-    directory: Directory
-    catalogue: Catalogue
-    connections: Connections
-    commands: Commands
-    history: History
-    media: MediaStore
-    site: Site
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
     """One authenticated request on its route."""
 
@@ -60,6 +42,8 @@ class Call:
     """The variable segments of the path, in order."""
     services: Services
     """What handlers call."""
+    site: Site
+    """Where this server stands."""
     _caller: Caller | None = field(default=None)
 
     @property

@@ -22,7 +22,7 @@ def token_info(token: Token) -> dict[str, Json]:
 
 async def regions(call: Call) -> Answer:
     """GET /auth/regions: the addresses of this server. Needs no token."""
-    return Answer([region(call.services.site)])
+    return Answer([region(call.site)])
 
 
 def region(site: Site) -> dict[str, Json]:

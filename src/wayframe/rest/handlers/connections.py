@@ -14,7 +14,7 @@ from .shared import chosen, projected
 async def read(call: Call) -> Answer:
     """GET /connections/{sel}."""
     entries = await call.entries()
-    found = call.services.connections.list(entries, call.params[1], channels=call.entity == CHANNELS)
+    found = call.services.connections.views(entries, call.params[1], channels=call.entity == CHANNELS)
     return projected(call, found)
 
 
@@ -27,7 +27,7 @@ async def close(call: Call) -> Answer:
 async def idents(call: Call) -> Answer:
     """GET /gw/channels/{sel}/idents/{sel}: who is connected over the channel, one line a device."""
     found: dict[int, dict[str, Any]] = {}
-    for connection in call.services.connections.list(await call.entries(), "all", channels=True):
+    for connection in call.services.connections.views(await call.entries(), "all", channels=True):
         known = found.get(connection["device_id"])
         if known is None:
             found[connection["device_id"]] = {

@@ -36,7 +36,7 @@ async def read(call: Call) -> Answer:
     asked = parse({name: value for name, value in data.items() if name not in ("fields", "item_type")})
     uuids = None if data.get("uuid") is None else _uuids(data["uuid"])
     media = call.services.media
-    files = await media.list(
+    files = await media.files(
         await call.entries(), uuids=uuids, from_=asked.from_, to=asked.to, filter_text=asked.filter
     )
     shown = (files[::-1] if asked.reverse else files)[: asked.count]

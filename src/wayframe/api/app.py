@@ -1,0 +1,306 @@
+"""The HTTP door: one ASGI application that finds who answers a path, and what every answer carries."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wayframe.expressions import SelectorError, split_path
+from wayframe.model import BadRequest, Unauthorized, WayframeError
+from wayframe.rest import Request as PlainRequest
+from wayframe.rest import RestApi, WrongMethod, openapi, respond
+from wayframe.services import Services
+
+from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
+from .media import MediaLinks
+from .observing import Access, AccessHook, RequestMetrics, log_access, shortened
+from .pages import Pages
+from .settings import DoorSettings
+from .upload import receive_upload
+
+log = structlog.get_logger(__name__)
+
+METHODS = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS"
+_CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "Content-Range, Content-Length, Accept-Ranges, Content-Disposition, ETag, "
+    "Retry-After, X-Request-Id",
+}
+_PREFLIGHT = {
+    "access-control-allow-methods": METHODS,
+    "access-control-allow-headers": "Authorization, Content-Type, x-flespi-app, x-flespi-cid, x-flespi-trace, Range, "
+    "If-Range, If-None-Match, X-Request-Id",
+    "access-control-max-age": "600",
+}
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_MAX_QUERY_FIELDS = 200
+_GONE = 499
+
+Ready = Callable[[], Awaitable[Mapping[str, bool]]]
+"""Checks by name: whether each part of the node works."""
+
+
+async def _always_ready() -> Mapping[str, bool]:
+    return {}
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known of a request while it is answered."""
+
+    request: Request
+    request_id: str
+    source: str
+    started: float
+    route: str = "unknown"
+    status: int = 0
+    sent: int = 0
+    body_read: bool = False
+
+
+class Application:
+    """The ASGI application."""
+
+    def __init__(
+        self,
+        services: Services,
+        api: RestApi,
+        settings: DoorSettings,
+        *,
+        registry: CollectorRegistry,
+        ready: Ready = _always_ready,
+        on_access: AccessHook = log_access,
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._media = MediaLinks(services, api, settings.send_stall_s)
+        self._pages = Pages(settings.web_dir)
+        self._registry = registry
+        self._metrics = RequestMetrics(registry)
+        self._ready = ready
+        self._on_access = on_access
+        self._description = openapi(settings.version, api.site.public_url)
+        self._own: Mapping[str, Callable[[_Exchange, PlainRequest], Awaitable[ASGIApp]]] = {
+            "media": self._media_link,
+            "watch": self._watch,
+            "docs": self._docs,
+            "assets": self._asset,
+            "openapi.json": self._openapi,
+            "healthz": self._healthz,
+            "readyz": self._readyz,
+            "metrics": self._metrics_text,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    # --- one request --------------------------------------------------------------------------------------------
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        given_id = request.headers.get("x-request-id", "")
+        exchange = _Exchange(
+            request=request,
+            request_id=given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
+            source=request.client.host if request.client else "",
+            started=time.monotonic(),
+        )
+
+        async def decorated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _CORS.items():
+                    headers[name] = value
+                headers["x-content-type-options"] = "nosniff"
+                headers["x-request-id"] = exchange.request_id
+            else:
+                exchange.sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            response = await self._response(exchange)
+            await response(scope, receive, decorated)
+        except ClientDisconnect:
+            exchange.status = exchange.status or _GONE
+        except TimeoutError:
+            log.info("client_stalled", request_id=exchange.request_id)
+        finally:
+            self._told(exchange, scope)
+
+    def _told(self, exchange: _Exchange, scope: Scope) -> None:
+        access = Access(
+            method=scope["method"],
+            path=shortened(scope["path"]),
+            route=exchange.route,
+            status=exchange.status or _GONE,
+            duration_s=time.monotonic() - exchange.started,
+            sent=exchange.sent,
+            source=exchange.source,
+            request_id=exchange.request_id,
+        )
+        self._metrics.count(access)
+        self._on_access(access)
+
+    async def _response(self, exchange: _Exchange) -> ASGIApp:
+        """Whoever answers; errors become envelopes. Raises ClientDisconnect."""
+        request = exchange.request
+        if request.method == "OPTIONS":
+            exchange.route = "preflight"
+            return Response(status_code=204, headers=_PREFLIGHT)
+        bare = self._bare(exchange)
+        try:
+            segments = tuple(split_path(request.scope["raw_path"]))
+            asked = PlainRequest(
+                method=request.method,
+                segments=segments,
+                query=_query(request),
+                headers=bare.headers,
+                source=exchange.source,
+            )
+            own = self._own.get(segments[0]) if segments else None
+            if own is not None:
+                exchange.route = f"/{segments[0]}"
+                return await own(exchange, asked)
+            if not segments:
+                exchange.route = "/"
+                return RedirectResponse("docs", 302)
+            return await self._rest(exchange, asked)
+        except SelectorError as error:
+            return self._refused(exchange, BadRequest(f"the path: {error}"))
+        except WayframeError as error:
+            return self._refused(exchange, error)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            return self._refused(exchange, self._api.failure(bare))
+
+    @staticmethod
+    def _bare(exchange: _Exchange) -> PlainRequest:
+        """The request as far as it is certain, for reports of failures."""
+        headers = {**exchange.request.headers, "x-request-id": exchange.request_id}
+        return PlainRequest(exchange.request.method, (shortened(exchange.request.scope["path"]),), headers=headers)
+
+    def _refused(self, exchange: _Exchange, error: WayframeError) -> ASGIApp:
+        response = error_response(error)
+        return response if exchange.body_read or not _has_body(exchange.request) else Lingering(response)
+
+    # --- the API ------------------------------------------------------------------------------------------------
+
+    async def _rest(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        match = self._api.table.find(asked.method, asked.segments)
+        exchange.route = match.route.path
+        request, limits = exchange.request, self._settings
+        if match.route.upload and _is_form(request):
+            call = self._api.open(match, asked)
+            response = plain(respond(await receive_upload(request, call, limits)))
+            exchange.body_read = True
+            return response
+        body = b""
+        if _has_body(request):
+            if not match.route.open:
+                # Nobody without a valid token makes us read a body.
+                self._api.services.directory.authenticate(asked.headers.get("authorization", ""), asked.source)
+            body = await read_body(request, limits.max_body_bytes, limits.body_idle_s, limits.body_total_s)
+        exchange.body_read = True
+        whole = PlainRequest(asked.method, asked.segments, asked.query, body, asked.headers, asked.source)
+        return plain(await self._api.handle(whole))
+
+    # --- our own paths ------------------------------------------------------------------------------------------
+
+    async def _media_link(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        exchange.route = "/media/{uuid}" if len(asked.segments) < 3 else "/media/{uuid}/{piece}"
+        return await self._media.answer(exchange.request, asked)
+
+    async def _watch(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        _only_get(asked)
+        return self._pages.page("watch")
+
+    async def _docs(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        _only_get(asked)
+        return self._pages.page("docs")
+
+    async def _asset(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        _only_get(asked)
+        return self._pages.asset(asked.segments[1:])
+
+    async def _openapi(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        _only_get(asked)
+        return _json(self._description)
+
+    async def _healthz(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        """The process answers."""
+        _only_get(asked)
+        return _json({"status": "ok"})
+
+    async def _readyz(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        """Every part works; 503 names the ones that do not."""
+        _only_get(asked)
+        checks = dict(await self._ready())
+        works = all(checks.values())
+        return _json({"status": "ok" if works else "unavailable", "checks": checks}, 200 if works else 503)
+
+    async def _metrics_text(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        _only_get(asked)
+        wanted = self._settings.metrics_token
+        given = asked.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if wanted and not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise Unauthorized("/metrics asks for its own token: Authorization: Bearer TOKEN")
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def build_app(
+    services: Services,
+    api: RestApi,
+    settings: DoorSettings,
+    *,
+    registry: CollectorRegistry,
+    ready: Ready = _always_ready,
+    on_access: AccessHook = log_access,
+) -> Application:
+    """The ASGI application over the services."""
+    return Application(services, api, settings, registry=registry, ready=ready, on_access=on_access)
+
+
+def _query(request: Request) -> dict[str, str]:
+    """Decoded query variables. Raises BadRequest."""
+    try:
+        pairs = parse_qsl(
+            request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS
+        )
+    except ValueError:
+        raise BadRequest(f"the query has more than {_MAX_QUERY_FIELDS} variables") from None
+    return dict(pairs)
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+def _only_get(asked: PlainRequest) -> None:
+    if asked.method not in ("GET", "HEAD"):
+        raise WrongMethod(asked.method, ["GET", "HEAD"])
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -1,0 +1,79 @@
+"""What is told about requests: metrics by route, one log line each, and neither ever holds a token or a whole uuid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+log = structlog.get_logger("wayframe.http")
+
+_SECRET = re.compile(r"[0-9A-Za-z]{64}")
+_QUIET = ("/healthz", "/readyz", "/metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One answered request."""
+
+    method: str
+    """HTTP method."""
+    path: str
+    """Path without query; keys and uuids shortened."""
+    route: str
+    """Pattern of the route."""
+    status: int
+    """HTTP status; 499 where the client went before the answer."""
+    duration_s: float
+    """From first byte to last."""
+    sent: int
+    """Body bytes."""
+    source: str
+    """Address of the peer."""
+    request_id: str
+    """As in X-Request-Id."""
+
+
+AccessHook = Callable[[Access], None]
+
+
+def log_access(access: Access) -> None:
+    """The default hook: one line a request."""
+    write = log.debug if access.path in _QUIET else log.info
+    write(
+        "request",
+        method=access.method,
+        path=access.path,
+        status=access.status,
+        ms=round(access.duration_s * 1000, 1),
+        bytes=access.sent,
+        source=access.source,
+        request_id=access.request_id,
+    )
+
+
+def shortened(path: str) -> str:
+    """A path that can be logged: 64-character words are capabilities, and only their beginning is kept."""
+    return _SECRET.sub(lambda found: f"{found[0][:8]}…", path)[:500]
+
+
+class RequestMetrics:
+    """Counts and times by route."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "wayframe_http_requests", "HTTP requests answered", ("method", "route", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "wayframe_http_request_seconds", "Time to answer an HTTP request", ("route",), registry=registry
+        )
+        self._sent = Counter("wayframe_http_sent_bytes", "Body bytes sent", ("route",), registry=registry)
+
+    def count(self, access: Access) -> None:
+        """Take one request in."""
+        self._requests.labels(access.method, access.route, str(access.status)).inc()
+        self._seconds.labels(access.route).observe(access.duration_s)
+        self._sent.labels(access.route).inc(access.sent)

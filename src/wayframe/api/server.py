@@ -1,0 +1,165 @@
+"""The listener: uvicorn, started and stopped by its owner, with limits on what a connection may do before it asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Generator
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+log = structlog.get_logger(__name__)
+
+_HEAD_BYTES = 64 * 1024
+_HEAD_S = 15.0
+_KEEP_ALIVE_S = 75
+_MAX_CONNECTIONS = 10_000
+_BACKLOG = 2048
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class _Guarded(HttpToolsProtocol):
+    """uvicorn's protocol, with an end to request heads: in time, in size, and in the number of connections."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > _MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_done()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES and b"\r\n\r\n" not in data[:_HEAD_BYTES]:
+                self.transport.write(_TOO_LONG)
+                self.transport.close()
+                return
+        super().data_received(data)
+        waits = self.cycle is None or self.cycle.response_complete
+        if waits and self._head_timer is None and not self.transport.is_closing():
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_done()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(_HEAD_S, self._head_late)
+
+    def _head_done(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn leaves the signals to the node: its own capture re-raises them after serving."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class HttpServer:
+    """Serves an application on one address."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        grace_s: float = 10.0,
+        trusted_proxies: str = "",
+    ) -> None:
+        """`port` 0 takes a free one. `trusted_proxies`: addresses whose X-Forwarded-For counts, comma list."""
+        self._host = host
+        self._wanted_port = port
+        self._grace_s = grace_s
+        config = uvicorn.Config(
+            app,
+            http=_Guarded,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=trusted_proxies or None,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(grace_s)),
+            backlog=_BACKLOG,
+        )
+        config.load()
+        config.ssl = tls
+        self._server = _Server(config)
+        self._socket: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._wanted_port
+
+    async def start(self) -> None:
+        """Listen. Raises OSError where the address is taken or not ours."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.bind((self._host, self._wanted_port))
+        except OSError:
+            listener.close()
+            raise
+        listener.setblocking(False)
+        self._socket = listener
+        self._task = asyncio.create_task(self._server.serve([listener]), name="http")
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise OSError(f"the HTTP listener on {self._host}:{self._wanted_port} did not start")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Accept nothing more, let answers end within the grace, then cut what is left."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._server.should_exit = True
+        try:
+            async with asyncio.timeout(self._grace_s + 5):
+                await task
+        except TimeoutError:
+            log.warning("http_stop_overdue", connections=len(self._server.server_state.connections))
+        for connection in list(self._server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        left = list(self._server.server_state.tasks)
+        for answer in left:
+            answer.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
