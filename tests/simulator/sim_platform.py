@@ -198,6 +198,52 @@ class Sink:
             await self.news.wait_for(condition)
 
 
+class FtpServer:
+    """Takes files by FTP in passive mode, with any name and password."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.logins: list[str] = []
+
+    async def __aenter__(self) -> FtpServer:
+        self.server = await asyncio.start_server(self.talk, "127.0.0.1", 0)
+        self.port: int = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming: asyncio.Queue[bytes] = asyncio.Queue(1)
+        folder = ""
+        writer.write(b"220 ready\r\n")
+
+        async def receive(data: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+            await incoming.put(await data.read())
+            back.close()
+
+        while line := (await reader.readline()).decode().strip():
+            word, _, rest = line.partition(" ")
+            match word.upper():
+                case "USER" | "PASS":
+                    self.logins.append(rest)
+                    writer.write(b"230 in\r\n" if word == "PASS" else b"331 and\r\n")
+                case "CWD":
+                    folder = rest
+                    writer.write(b"250 there\r\n")
+                case "PASV" | "EPSV":
+                    data = await asyncio.start_server(receive, "127.0.0.1", 0)
+                    port = data.sockets[0].getsockname()[1]
+                    writer.write(f"227 go (127,0,0,1,{port // 256},{port % 256})\r\n".encode())
+                case "STOR":
+                    writer.write(b"150 come\r\n")
+                    self.files[f"{folder}/{rest}"] = await incoming.get()
+                    writer.write(b"226 done\r\n")
+                case _:
+                    writer.write(b"200 fine\r\n")
+        writer.close()
+
+
 class AttachmentServer:
     """Listens for attachment connections: takes frames and raw blocks, asks for gaps, keeps the files."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import pytest
 from PIL import Image
-from sim_platform import AttachmentServer, Peer, Platform, Seen, Sink, address
+from sim_platform import AttachmentServer, FtpServer, Peer, Platform, Seen, Sink, address
 
 from wayframe.simulator import (
     AlarmKind,
@@ -488,6 +488,42 @@ async def test_playback_of_key_frames_forwards_and_backwards(mode: int, order: i
         assert {packet.kind for packet in found} == {FrameKind.I}
         assert len(stamps) >= 4
         assert stamps == sorted(stamps)[::order]
+
+
+# ---- FTP
+
+
+def ftp_body(port: int, begin: int, end: int) -> bytes:
+    head = b"\x09127.0.0.1" + struct.pack(">H", port) + b"\x01u\x01p\x03/ab"
+    return head + b"\1" + bcd_time(begin, ZONE) + bcd_time(end, ZONE) + bytes(8) + b"\0\1\1\7"
+
+
+async def test_recordings_are_uploaded_by_ftp() -> None:
+    begin = int(time.time()) - 3000
+    async with Platform() as platform, FtpServer() as server, driving(platform) as vehicle:
+        assert (await platform.ask(0x9206, ftp_body(server.port, begin, begin + 63)))[-1] == 0
+        outcome = await platform.message(0x1206)
+        assert outcome[-1] == 0
+        assert server.logins == ["u", "p", "u", "p"]
+        assert vehicle.stats.ftp_files == len(server.files) == 2
+        assert all(name.startswith("/ab/CH1_") for name in server.files)
+        lengths = []
+        for data in server.files.values():
+            with av.open(io.BytesIO(data)) as container:
+                lengths.append(container.duration)
+                picture = next(iter(container.decode(video=0))).to_image()
+                assert begin - 1 <= (read_strip(picture) or 0) / 1000 <= begin + 61
+        assert lengths == [60_000_000, 3_000_000]
+
+
+async def test_an_ftp_upload_that_fails_is_reported() -> None:
+    begin = int(time.time()) - 3000
+    async with Platform() as platform, driving(platform):
+        async with FtpServer() as server:
+            port = server.port
+        assert (await platform.ask(0x9206, ftp_body(port, begin, begin + 3)))[-1] == 0
+        assert (await platform.message(0x1206))[-1] == 1
+        assert (await platform.ask(0x9207, bytes.fromhex("000002")))[-1] == 1
 
 
 # ---- alarms

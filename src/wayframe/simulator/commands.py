@@ -11,6 +11,7 @@ from . import wire1078 as w1078
 from .alarms import AttachmentUpload
 from .config import CameraConfig, PlaybackAnswer
 from .footage import Codec
+from .ftp_upload import FtpUpload
 from .link import Key, Link
 from .media_stream import MediaStream, StreamPlan
 from .recordings import recordings
@@ -311,6 +312,24 @@ async def _attachments(vehicle: SimulatedVehicle, link: Link, frame: Frame, body
         await AttachmentUpload(vehicle.device, alarm, request).run()
 
 
+async def _ftp_upload(vehicle: SimulatedVehicle, link: Link, frame: Frame, body: bytes) -> None:
+    request = w1078.parse_ftp_request(body, vehicle.config.timezone_s)
+    _answer(link, frame, Result.OK)
+    upload = vehicle.ftp_uploads[frame.serial] = FtpUpload(vehicle.device, request, frame.serial)
+    try:
+        await upload.run(link)
+    finally:
+        del vehicle.ftp_uploads[frame.serial]
+
+
+async def _ftp_control(vehicle: SimulatedVehicle, link: Link, frame: Frame, body: bytes) -> None:
+    cursor = Cursor(body)
+    upload, command = vehicle.ftp_uploads.get(cursor.word()), cursor.byte()
+    _answer(link, frame, Result.OK if upload else Result.FAILURE)
+    if upload:
+        {0: upload.pause, 1: upload.resume}.get(command, upload.cancel)()
+
+
 HANDLERS: Mapping[int, Handler] = {
     Msg.P_RESEND_PARTS: _resend_parts,
     Msg.TIME_ANSWER: _ignore,
@@ -338,6 +357,8 @@ HANDLERS: Mapping[int, Handler] = {
     Msg.PLAYBACK: _playback,
     Msg.PLAYBACK_CONTROL: _playback_control,
     Msg.QUERY_RECORDINGS: _query_recordings,
+    Msg.FTP_UPLOAD: _ftp_upload,
+    Msg.FTP_CONTROL: _ftp_control,
     Msg.REQUEST_ATTACHMENTS: _attachments,
     Msg.PTZ_ROTATE: _accept,
     Msg.PTZ_FOCUS: _accept,

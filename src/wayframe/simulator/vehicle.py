@@ -22,6 +22,7 @@ from .bodies808 import (
 )
 from .config import VehicleConfig, VehicleStats
 from .device import Device, log
+from .ftp_upload import FtpUpload
 from .link import Key, Link
 from .media_stream import MediaStream
 from .photos import Album
@@ -54,6 +55,8 @@ class SimulatedVehicle:
         """Live streams by channel."""
         self.playback: dict[int, MediaStream] = {}
         """Playbacks by channel."""
+        self.ftp_uploads: dict[int, FtpUpload] = {}
+        """Running FTP uploads by the serial of their command."""
         self._code: str | None = None
         self._link: Link | None = None
         self._jobs: set[asyncio.Task[None]] = set()
