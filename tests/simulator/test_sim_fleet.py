@@ -18,6 +18,7 @@ from wayframe.simulator import (
     Layout,
     MassConfig,
     MassFleet,
+    SimulatedVehicle,
     VehicleConfig,
     demo_configs,
     run_demo_fleet,
@@ -68,6 +69,7 @@ async def test_the_demo_vehicles_go_online_and_raise_alarms_soon() -> None:
     assert van.layout is Layout.V2019
     assert {camera.main.codec for camera in van.cameras} == {Codec.H265}
     assert all(config.first_alarm_s < 10 for config in (bus, van, taxi))
+    assert all(SimulatedVehicle(config).position().speed_kmh > 20 for config in (bus, van, taxi))
     async with Platform() as platform, Sink() as sink:
         ready = asyncio.Event()
 

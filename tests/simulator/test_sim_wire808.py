@@ -52,10 +52,14 @@ def test_heartbeats_of_both_layouts() -> None:
     assert newer.hex() == "7e00024000010000000001380000000100007b7e"
 
 
-def test_versioned_header_with_a_short_number() -> None:
-    frame = encode_frame(0x0002, b"", number=NUMBER, layout=Layout.V2019_SHORT, serial=0)
-    assert frame.hex() == "7e000240000101380000000100007b7e"
-    assert decode_frame(frame[1:-1]).layout is Layout.V2019_SHORT
+@pytest.mark.parametrize(
+    ("layout", "head", "check"), [(Layout.V2019_SHORT, "400001", "7b"), (Layout.V2013_FLAGGED, "4000", "7a")]
+)
+def test_headers_between_the_editions(layout: Layout, head: str, check: str) -> None:
+    frame = encode_frame(0x0002, b"", number=NUMBER, layout=layout, serial=0)
+    assert frame.hex() == f"7e0002{head}0138000000010000{check}7e"
+    assert decode_frame(frame[1:-1]).layout is layout
+    assert b808.authenticate(b808.Identity(), "abc", layout) == b"abc"
 
 
 def test_a_sub_package_counts_only_its_body_as_length() -> None:

@@ -74,7 +74,7 @@ class Position:
 
 def register(identity: Identity, layout: Layout) -> bytes:
     """0x0100; field widths of 2013 or 2019 by layout."""
-    maker, model, terminal = (11, 30, 30) if layout.versioned else (5, 20, 7)
+    maker, model, terminal = (11, 30, 30) if layout.newer else (5, 20, 7)
     return (
         struct.pack(">HH", identity.province, identity.city)
         + padded(identity.maker, maker)
@@ -88,14 +88,14 @@ def register(identity: Identity, layout: Layout) -> bytes:
 def authenticate(identity: Identity, code: str, layout: Layout) -> bytes:
     """0x0102; 2019 adds the length of the code, IMEI[15] and software version[20]."""
     raw = encode_text(code)
-    if not layout.versioned:
+    if not layout.newer:
         return raw
     return bytes([len(raw)]) + raw + padded(identity.imei, 15) + padded(identity.software, 20)
 
 
 def properties(identity: Identity, layout: Layout) -> bytes:
     """0x0107 terminal properties (S13 table 20, S19 table 20)."""
-    model, terminal = (30, 30) if layout.versioned else (20, 7)
+    model, terminal = (30, 30) if layout.newer else (20, 7)
     hardware, firmware = encode_text(identity.hardware), encode_text(identity.software)
     return (
         struct.pack(">H", 0b0100_0001)  # passenger vehicle, disk recording
@@ -272,7 +272,7 @@ def parse_text(body: bytes, layout: Layout) -> TextMessage:
     """0x8300; 2019 inserts the type after the flags."""
     cursor = Cursor(body)
     flags = cursor.byte()
-    kind = cursor.byte() if layout.versioned else None
+    kind = cursor.byte() if layout.newer else None
     return TextMessage(flags, kind, decode_text(cursor.rest()))
 
 

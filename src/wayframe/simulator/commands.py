@@ -132,7 +132,7 @@ async def _query_driver(vehicle: SimulatedVehicle, link: Link, frame: Frame, bod
     name, issuer = encode_text("SIM DRIVER"), encode_text("WAYFRAME")
     card = bytes([1]) + bcd_time(now, zone) + bytes([0, len(name)]) + name + padded("DRV0001", 20)
     card += bytes([len(issuer)]) + issuer + bytes.fromhex("20311231")
-    await link.send(Msg.DRIVER, card + (padded("ID0001", 20) if vehicle.device.layout.versioned else b""))
+    await link.send(Msg.DRIVER, card + (padded("ID0001", 20) if vehicle.device.layout.newer else b""))
 
 
 # ---- photos

@@ -118,6 +118,8 @@ class VehicleConfig:
     """Where it drives."""
     road_seed: int = 1
     """Which round trip about the city."""
+    drives_off: bool = False
+    """Be on the road when the run begins, never parked."""
     report_s: float = 10.0
     """Seconds between location reports while the ignition is on; the platform may change it (parameter 0x0029)."""
     heartbeat_s: float = 60.0

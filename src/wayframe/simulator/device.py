@@ -16,6 +16,7 @@ log = logging.getLogger("wayframe.simulator")
 _ODOMETER_EPOCH = 1_767_225_600
 """2026-01-01: a round trip driven for ever since 1970 would make an absurd mileage."""
 _ODOMETER_KM = 20_000.0
+_DRIVING_KMH = 30.0
 
 
 class Serials:
@@ -43,6 +44,8 @@ class Device:
         self.number = number_bcd(config.ident, config.layout)
         self.road = road(config.city, config.road_seed)
         self._phase = random.Random(config.ident).uniform(0, self.road.period_s)
+        while config.drives_off and self.road.at(clock() + self._phase).speed_kmh < _DRIVING_KMH:
+            self._phase += 30.0
         self._odometer = self.road.at(_ODOMETER_EPOCH + self._phase).distance_km
 
     @property

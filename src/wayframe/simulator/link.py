@@ -178,7 +178,7 @@ class Link:
     def ask_missing_parts(self) -> None:
         """0x0005 for platform messages whose parts stay away; terminals before 2019 have no such message."""
         for first_serial, indexes in self._assembler.overdue(self._device.clock()):
-            if self._device.layout.versioned:
+            if self._device.layout.newer:
                 self.write(Msg.T_RESEND_PARTS, resend_request(first_serial, indexes, self._device.layout))
 
     def abort(self) -> None:

@@ -147,7 +147,7 @@ class SimulatedVehicle:
         self._link = link
         self.online.set()
         self.stats.authenticated += 1
-        if self.device.layout.versioned:
+        if self.device.layout.newer:
             link.write(Msg.TIME_REQUEST, b"")
         await self._deliver_stored(link)
         lost = 0

@@ -32,12 +32,24 @@ class Layout(enum.Enum):
     V2019 = "2019"
     """Version flag and byte, terminal number BCD[10]."""
     V2019_SHORT = "2019-short"
-    """Version flag and byte, but a 6-byte number, as some terminals send it."""
+    """Version flag and byte, but a 6-byte number."""
+    V2013_FLAGGED = "2013-flagged"
+    """Version flag, but otherwise the layout of 2013."""
+
+    @property
+    def flagged(self) -> bool:
+        """Whether bit 14 of the properties is set."""
+        return self is not Layout.V2013
 
     @property
     def versioned(self) -> bool:
-        """Whether the header carries the version flag and byte."""
-        return self is not Layout.V2013
+        """Whether there is a version byte."""
+        return self in (Layout.V2019, Layout.V2019_SHORT)
+
+    @property
+    def newer(self) -> bool:
+        """Whether bodies are those of 2019; terminals with a mixed header send those of 2013."""
+        return self is Layout.V2019
 
     @property
     def number_length(self) -> int:
@@ -181,7 +193,7 @@ def encode_frame(
     """One whole frame with flags; `part` is (total, index) for a sub-package. ValueError when the body is too long."""
     if len(body) > _LENGTH:
         raise ValueError(f"a body holds at most {_LENGTH} bytes, got {len(body)}: split it")
-    properties = len(body) | (_VERSION if layout.versioned else 0) | (_SUBPACKAGE if part else 0)
+    properties = len(body) | (_VERSION if layout.flagged else 0) | (_SUBPACKAGE if part else 0)
     head = struct.pack(">HH", message_id, properties) + (b"\x01" if layout.versioned else b"") + number
     head += struct.pack(">H", serial & 0xFFFF)
     if part:
@@ -204,9 +216,9 @@ def decode_frame(piece: bytes) -> Frame:
         raise WireError("wrong checksum")
     message_id, properties = struct.unpack_from(">HH", raw)
     extra = 4 if properties & _SUBPACKAGE else 0
-    for layout in (Layout.V2019, Layout.V2019_SHORT) if properties & _VERSION else (Layout.V2013,):
+    for layout in Layout:
         start = layout.header_length + extra
-        if start + (properties & _LENGTH) + 1 == len(raw):
+        if layout.flagged == bool(properties & _VERSION) and start + (properties & _LENGTH) + 1 == len(raw):
             break
     else:
         raise WireError(f"no header layout fits a frame of {len(raw)} bytes with properties {properties:#06x}")
@@ -363,7 +375,7 @@ def time_from_bcd(data: bytes, offset_s: int) -> float | None:
 
 def resend_request(first_serial: int, indexes: Sequence[int], layout: Layout) -> bytes:
     """Body of 0x0005: WORD first serial, WORD count (BYTE before 2019), WORD indexes."""
-    count = struct.pack(">H" if layout.versioned else ">B", len(indexes))
+    count = struct.pack(">H" if layout.newer else ">B", len(indexes))
     return struct.pack(">H", first_serial) + count + _words(indexes)
 
 
