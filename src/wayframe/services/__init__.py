@@ -1,0 +1,71 @@
+"""The verbs: directory, history, media, commands, connections, live video, recordings; a module each.
+
+Each service takes the rooms above it as constructor arguments. In: typed calls from the gateway and from `rest`. Out:
+rows in storage, events on the bus. No sockets, no HTTP.
+"""
+
+from dataclasses import dataclass
+
+from .background import Background
+from .catalogue import Catalogue
+from .commands import Commands
+from .connections import Connection, Connections, Link
+from .directory import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Defaults, Directory, Entry
+from .feeds import Feed
+from .history import History
+from .journal import Journal
+from .keys import TokenKeys
+from .links import Links
+from .live import Live, LiveSettings
+from .media import MediaStore, NewFile, Upload
+from .processing import Processing
+from .quota import Quota
+from .recordings import Recordings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every service of a node."""
+
+    catalogue: Catalogue
+    directory: Directory
+    journal: Journal
+    history: History
+    connections: Connections
+    commands: Commands
+    media: MediaStore
+    recordings: Recordings
+    live: Live
+    links: Links
+
+
+__all__ = [
+    "CHANNELS",
+    "CUSTOMER",
+    "DEVICES",
+    "TOKENS",
+    "Background",
+    "Caller",
+    "Catalogue",
+    "Commands",
+    "Connection",
+    "Connections",
+    "Defaults",
+    "Directory",
+    "Entry",
+    "Feed",
+    "History",
+    "Journal",
+    "Link",
+    "Links",
+    "Live",
+    "LiveSettings",
+    "MediaStore",
+    "NewFile",
+    "Processing",
+    "Quota",
+    "Recordings",
+    "Services",
+    "TokenKeys",
+    "Upload",
+]  # fmt: skip

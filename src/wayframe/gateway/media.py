@@ -1,0 +1,171 @@
+"""One media connection (JT/T 1078): packets in, frames out to the live stream or the recording that waits for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wayframe.model import ConnectionInfo
+from wayframe.protocols.device import MediaKind, MediaNews
+from wayframe.protocols.jt1078 import (
+    AudioFormat,
+    ChannelSeen,
+    CodecCorrected,
+    Identified,
+    MediaConnection,
+    MediaEvent,
+    MediaFrame,
+    StreamClock,
+    Violation,
+    audio_format,
+)
+from wayframe.protocols.jt1078 import MediaKind as FrameKind
+from wayframe.services import Connection, Feed
+
+from .peers import Peer
+from .registry import Request
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
+
+_TICK_S = 1.0
+_SILENCE_S = 20.0
+"""A live device that sends nothing for this long has ended (jt1078.md 6.1)."""
+
+
+@dataclass(slots=True)
+class _Channel:
+    """One logical channel on the connection and where its frames go."""
+
+    request: Request
+    feed: Feed
+    clock: StreamClock
+    begun: bool = False
+    audio: AudioFormat | None = None
+
+
+class MediaPeer(Peer):
+    """Routes the frames of one connection by channel."""
+
+    __slots__ = ("_channels", "_connection_id", "_gateway", "_heard", "_kind", "_media", "_number")
+
+    def __init__(self, gateway: Gateway, kind: MediaKind) -> None:
+        super().__init__(gateway.admission)
+        self._gateway = gateway
+        self._kind = kind
+        self._media = MediaConnection(self._asked)
+        self._number = b""
+        self._channels: dict[int, _Channel] = {}
+        self._connection_id = 0
+        self._heard = 0.0
+
+    def _asked(self, number: bytes, channel: int) -> bool:
+        return self._gateway.registry.match(self._kind, number, channel) is not None
+
+    # --- socket -------------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        self._connection_id = self._gateway.ids.next()
+        self.log = self.log.bind(connection=self._connection_id, port=self._kind.value)
+        self._gateway.peers.add(self)
+        self._heard = self._gateway.clock.now()
+        self.wake_at(_TICK_S)
+
+    def received(self, data: bytes) -> None:
+        now = self._gateway.clock.now()
+        self._heard = now
+        for event in self._media.receive(data, now):
+            self._handle(event, now)
+
+    def tick(self) -> None:
+        now = self._gateway.clock.now()
+        for event in self._media.tick(now):
+            self._handle(event, now)
+        for channel in list(self._channels.values()):
+            channel.feed.tick(now)
+        if self._channels and self._kind is MediaKind.LIVE and now - self._heard > _SILENCE_S:
+            self.end(17, f"no live data for {_SILENCE_S:.0f} s")
+        self.wake_at(_TICK_S)
+
+    def lost(self, reason: str) -> None:
+        self._gateway.peers.discard(self)
+        now = self._gateway.clock.now()
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.request.connected = False
+            channel.feed.closed(now)
+            channel.request.news(MediaNews.CLOSED)
+        entries = {channel.request.entry.id: channel.request.entry for channel in channels.values()}
+        counters = {"duration": round(self.duration_s, 3), "recv": self.received_bytes, "send": self.sent_bytes}
+        for entry in entries.values():
+            self._gateway.services.connections.remove(entry, self._connection_id, self.close_code, counters)
+        self.log.info("media_closed", reason=reason, **self._totals())
+
+    def _totals(self) -> dict[str, int]:
+        counters = self._media.counters
+        return {
+            "frames": counters.frames, "dropped": counters.dropped_frames, "gaps": counters.gaps,
+            "resyncs": counters.resyncs, "bytes": counters.bytes,
+        }  # fmt: skip
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: MediaEvent, now: float) -> None:
+        if type(event) is MediaFrame:
+            self._frame(event, now)
+        elif isinstance(event, Identified):
+            self._number = event.number
+            if event.matched:
+                self._join(event.channel)
+        elif isinstance(event, ChannelSeen):
+            if event.matched:
+                self._join(event.channel)
+        elif isinstance(event, CodecCorrected):
+            self.log.warning("payload_type_wrong", camera=event.channel, said=event.payload_type, codec=event.codec)
+        elif isinstance(event, Violation):
+            self.log.warning("media_violation", reason=event.reason, source=self.source)
+            self.end(4, event.reason)
+
+    def _join(self, number: int) -> None:
+        """A channel belongs to a request: its frames have somewhere to go from now on."""
+        request = self._gateway.registry.match(self._kind, self._number, number)
+        if request is None or request.connected:
+            return
+        request.connected = True
+        if not self._channels:
+            info = ConnectionInfo(
+                id=self._connection_id, channel_id=request.channel_id, device_id=request.entry.id,
+                ident=request.entry.device.ident, source=self.source, established=self._gateway.clock.now(),
+                secondary=True,
+            )  # fmt: skip
+            self._gateway.services.connections.add(request.entry, Connection(info, self._closed_by_api))
+        self.log = self.log.bind(device=request.entry.id)
+        self.log.info("media_connected", camera=number, command=request.expected.command_id)
+        feed = self._gateway.feed(request, self._connection_id, self.end)
+        live = self._kind is MediaKind.LIVE or request.expected.purpose == "stream"
+        self._channels[number] = _Channel(request, feed, StreamClock(live=live))
+        request.news(MediaNews.CONNECTED)
+
+    def _closed_by_api(self, code: int, reason: str) -> None:
+        for channel in list(self._channels.values()):
+            channel.feed.stop(reason)
+        self.end(code, reason)
+
+    def _frame(self, frame: MediaFrame, now: float) -> None:
+        channel = self._channels.get(frame.channel)
+        if channel is None:
+            return
+        if frame.kind is FrameKind.VIDEO:
+            pts = channel.clock.output_ms(
+                frame.kind, frame.timestamp_ms, now, frame_interval_ms=frame.frame_interval_ms
+            )
+            channel.feed.video(frame.codec, frame.data, frame.key, pts, now)
+            if not channel.begun and frame.key:
+                channel.begun = True
+                channel.request.news(MediaNews.KEY_FRAME)
+        elif frame.kind is FrameKind.AUDIO:
+            pts = channel.clock.output_ms(frame.kind, frame.timestamp_ms, now)
+            if channel.audio is None:
+                channel.audio = audio_format(frame.codec, frame.data, payload_type=frame.payload_type)
+            sound = channel.audio
+            channel.feed.audio(sound.codec, frame.data, pts, sound.sample_rate, sound.channels)

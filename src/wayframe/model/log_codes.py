@@ -1,0 +1,74 @@
+"""Every log event we emit: its code, the tail of its topic, and how it reads (rest-api.md 6.5)."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class LogCode(Struct, frozen=True):
+    """One kind of log record."""
+
+    code: int
+    """`event_code`."""
+    topic: str
+    """Tail of the topic after `flespi/log/{origin}/`; `{name}` is filled from the record."""
+    description: str
+    """For people."""
+    severity: str = "info"
+    """`alert`, `warning`, `notice` or `info`."""
+
+
+class Log(Enum):
+    """The directory of log events."""
+
+    CREATED = LogCode(1, "created", "item created")
+    UPDATED = LogCode(2, "updated", "item updated")
+    DELETED = LogCode(3, "deleted", "item deleted", "notice")
+    MEDIA_UPLOADED = LogCode(24, "media_file_uploaded", "media file uploaded")
+    MEDIA_UPDATED = LogCode(25, "media_file_updated", "media file updated")
+    MEDIA_DELETED = LogCode(26, "media_file_deleted", "media file deleted", "notice")
+    MEDIA_EXPIRED = LogCode(27, "media_file_expired", "media file removed by retention")
+    MEDIA_REFUSED = LogCode(28, "media_refused", "media refused", "warning")
+    CHANNEL_CONNECTED = LogCode(100, "connected", "connection accepted")
+    CHANNEL_IDENTIFIED = LogCode(101, "identified", "connection identified")
+    CHANNEL_CLOSED = LogCode(102, "disconnected", "connection closed")
+    CHANNEL_ERROR = LogCode(103, "error", "channel data processing error", "warning")
+    CHANNEL_UNKNOWN_IDENT = LogCode(104, "unknown_ident", "connection with an unknown ident refused", "warning")
+    DEVICE_CONNECTED = LogCode(300, "connected", "device connected")
+    DEVICE_DISCONNECTED = LogCode(301, "disconnected", "device disconnected", "notice")
+    DEVICE_NOTE = LogCode(302, "note", "device protocol event")
+    PARAMETERS_REMOVED = LogCode(305, "invalid_parameters", "invalid parameters removed", "warning")
+    COMMAND_QUEUED = LogCode(330, "commands-queue/{name}/queued", "command queued")
+    COMMAND_PROCESSED = LogCode(331, "commands-queue/{name}/processed", "command processed")
+    COMMAND_CANCELED = LogCode(332, "commands-queue/{name}/canceled", "command canceled", "notice")
+    COMMAND_EXPIRED = LogCode(333, "commands-queue/{name}/expired", "command expired", "warning")
+    COMMAND_SENT = LogCode(335, "commands-queue/{name}/sent", "command sent")
+    REALTIME_COMMAND_PROCESSED = LogCode(336, "command/{name}/processed", "real-time command processed")
+    STREAM_START = LogCode(340, "mediastream/start", "live stream started")
+    STREAM_STOP = LogCode(341, "mediastream/stop", "live stream stopped")
+
+
+CLOSE_CODES: dict[int, str] = {
+    0: "closed by the device",
+    4: "device violates the protocol",
+    5: "server error",
+    7: "server restart",
+    12: "ident collision: a newer connection took over",
+    17: "inactivity",
+    18: "ident is not registered",
+    21: "channel blocked",
+    22: "closed over the API",
+    23: "device disabled",
+}
+"""`close_code` of 102 and 301."""
+
+ORIGINS: dict[int, str] = {
+    1: "platform/customer",
+    5: "platform/subaccounts",
+    9: "gw/channels",
+    11: "gw/devices",
+    33: "platform/tokens",
+}
+"""Origin type to the middle of the topic, `event_origin` without the id."""

@@ -1,0 +1,370 @@
+"""The composition root: every object of a server, built once, started and stopped in order.
+
+The only place that knows everything, and it knows no logic. Stopping goes the other way round: no new work, devices
+and viewers closed, open transfers abandoned without trace, batches written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from wayframe import __version__
+from wayframe.api import DoorSettings, HttpServer, build_app
+from wayframe.bus import Bus
+from wayframe.config import Settings
+from wayframe.gateway import Gateway, GatewaySettings
+from wayframe.media import MediaWorkers
+from wayframe.metrics import registry_of
+from wayframe.model import Channel, MicrosecondIds, SystemClock
+from wayframe.model.events import Event
+from wayframe.protocols.device import DeviceSession, Endpoints
+from wayframe.protocols.registry import PROTOCOLS, SessionOptions
+from wayframe.rest import RateLimiter, RestApi, Site
+from wayframe.rest import Services as RestServices
+from wayframe.services import (
+    CHANNELS,
+    CUSTOMER,
+    Catalogue,
+    Commands,
+    Connections,
+    Defaults,
+    Directory,
+    History,
+    Journal,
+    Links,
+    Live,
+    LiveSettings,
+    MediaStore,
+    Processing,
+    Quota,
+    Recordings,
+    Services,
+    TokenKeys,
+)
+from wayframe.storage import (
+    AccountTable,
+    ChannelTable,
+    CommandTable,
+    Database,
+    DeviceTable,
+    DirectoryBlobs,
+    DirectorySpool,
+    LogTable,
+    MediaTable,
+    MessageStore,
+    StateTable,
+    TelemetryTable,
+    TokenTable,
+    load_or_create_secret,
+)
+
+log = structlog.get_logger("wayframe.node")
+
+JT808 = 552
+"""Protocol id of JT/T 808 (rulings.md 5)."""
+_UPKEEP_S = 60.0
+
+
+class Node:
+    """One server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.ids = MicrosecondIds(self.clock)
+        self.bus = Bus()
+        self.master_key: str | None = None
+        """The key of the master token, on the very first start only."""
+        self._running: list[asyncio.Task[None]] = []
+        self._secret_path = settings.secret_file
+        self.db = Database(settings.database)
+        self.blobs = DirectoryBlobs(settings.blobs)
+        self.spool = DirectorySpool(settings.blobs / "live")
+        self.workers = MediaWorkers(
+            size=settings.media_workers,
+            memory_bytes=settings.worker_memory_bytes,
+            conversions=settings.live_conversions,
+        )
+
+    # --- building -----------------------------------------------------------------------------------------------
+
+    def _build(self, secret: bytes) -> None:
+        """Make every object; nothing runs yet."""
+        settings, clock, db = self.settings, self.clock, self.db
+        links = Links(settings.url)
+        journal = Journal(LogTable(db), self.bus, links, clock)
+        catalogue = Catalogue(PROTOCOLS)
+        directory = Directory(
+            accounts=AccountTable(db),
+            tokens=TokenTable(db),
+            channels=ChannelTable(db),
+            devices=DeviceTable(db),
+            telemetry=TelemetryTable(db),
+            catalogue=catalogue,
+            journal=journal,
+            keys=TokenKeys(secret),
+            clock=clock,
+            defaults=Defaults(settings.default_messages_ttl, settings.default_media_ttl),
+        )
+        self.message_store = MessageStore(db)
+        history = History(
+            directory=directory,
+            messages=self.message_store,
+            telemetry=TelemetryTable(db),
+            logs=LogTable(db),
+            state=StateTable(db),
+            journal=journal,
+            links=links,
+            bus=self.bus,
+            clock=clock,
+            batch_rows=settings.message_batch_rows,
+            batch_ms=settings.message_batch_ms,
+        )
+        connections = Connections(directory, journal, links)
+        commands = Commands(
+            table=CommandTable(db),
+            directory=directory,
+            connections=connections,
+            journal=journal,
+            links=links,
+            clock=clock,
+            ids=self.ids,
+            results_keep_s=settings.results_keep_s,
+        )
+        processing = Processing(self.workers, self.blobs)
+        quota = Quota(settings.device_media_limit, settings.min_free_disk_bytes, self.blobs.free_bytes)
+        media = MediaStore(
+            table=MediaTable(db),
+            blobs=self.blobs,
+            directory=directory,
+            history=history,
+            journal=journal,
+            links=links,
+            quota=quota,
+            processing=processing,
+            clock=clock,
+            max_upload=settings.max_upload_bytes,
+        )
+        recordings = Recordings(media=media, commands=commands, processing=processing, blobs=self.blobs, clock=clock)
+        live = Live(
+            settings=LiveSettings(settings.live_idle_s, settings.chunk_keep_s, settings.live_h265 == "pass"),
+            media=media,
+            commands=commands,
+            connections=connections,
+            processing=processing,
+            journal=journal,
+            links=links,
+            spool=self.spool,
+            clock=clock,
+        )
+        self.services = Services(
+            catalogue, directory, journal, history, connections, commands, media, recordings, live, links
+        )
+        self.gateway = Gateway(
+            GatewaySettings(
+                host=settings.device_host,
+                ports={JT808: settings.jt808_port},
+                live_port=settings.jt1078_live_port,
+                playback_port=settings.jt1078_playback_port,
+                attachments_port=settings.attachments_port,
+                public_host=settings.public_device_host,
+                public_live_port=settings.public_live_port,
+                public_playback_port=settings.public_playback_port,
+                public_attachments_port=settings.public_attachments_port,
+                max_connections=settings.max_device_connections,
+                max_per_address=settings.max_connections_per_ip,
+                unknown_idents=settings.unknown_idents,
+            ),
+            self.services,
+            self.blobs,
+            self._session_factory(secret),
+            clock,
+            self.ids,
+        )
+        media.complete_command = commands.done
+        commands.media_runs = self.gateway.media_runs
+        connections.up = commands.wake
+        connections.down = lambda entry: self.gateway.spawn(commands.connection_lost(entry))
+        directory.channel_uris(self.gateway.uri)
+        self.metrics = registry_of(self.services, self.gateway, self.bus)
+        site = Site(public_url=links.base)
+        rest = RestServices(directory, catalogue, connections, commands, history, media, site)
+        limiter = RateLimiter(settings.requests_per_second, settings.requests_burst)
+        self.rest = RestApi(rest, clock, limiter=limiter)
+        door = DoorSettings(version=__version__, max_body_bytes=settings.max_body_bytes)
+        app = build_app(self.rest, media, live, door, ready=self.ready, metrics=self.metrics)
+        self.http = HttpServer(app, settings.http_host, settings.http_port)
+
+    def _session_factory(self, secret: bytes) -> Callable[[Channel, Endpoints], DeviceSession]:
+        protocols = {protocol.id: protocol for protocol in PROTOCOLS}
+
+        def open_session(channel: Channel, endpoints: Endpoints) -> DeviceSession:
+            options = SessionOptions(
+                endpoints=endpoints,
+                secret=secret,
+                token_hex=secrets.token_hex,
+                idle_s=self.settings.device_idle_s,
+                strict=channel.configuration.get("auth", self.settings.jt808_auth) == "strict",
+            )
+            return protocols[channel.protocol_id].open_session(options)
+
+        return open_session
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the database, take up what a stop or crash left, then open the doors."""
+        await self.db.open()
+        await self.db.migrate(self._backup_before_migration)
+        await self.message_store_opened()
+        await self.spool.open()
+        await self.workers.start()
+        services = self.services
+        self.master_key = await services.directory.load()
+        await self._default_channel()
+        again = await services.history.recover()
+        if again:
+            log.warning("messages_announced_again", count=again)
+        for sentence in await services.media.load():
+            log.warning("media_repaired", what=sentence)
+        await services.commands.load()
+        self._run(services.journal.run(), "journal")
+        self._run(services.history.run(), "history")
+        self._run(services.media.run(max(2, self.settings.media_workers * 2)), "media")
+        self._run(services.commands.run(), "commands")
+        self._run(services.live.run(), "live")
+        self._run(self.gateway.run(), "gateway")
+        self._run(self._every(1.0, services.history.save_telemetry), "telemetry")
+        self._run(self._every(_UPKEEP_S, self._upkeep), "upkeep")
+        await self.gateway.start()
+        for entry in services.directory.entries(CHANNELS):
+            assert isinstance(entry.item, Channel)
+            await self.gateway.open_channel(entry.item)
+        services.directory.channel_uris(self.gateway.uri)
+        self.bus.listen("flespi/log/gw/channels/+/created,updated,deleted", self._channel_changed)
+        await self.http.start()
+        log.info("ready", url=services.links.base, http_port=self.http.port, **self.gateway.ports())
+
+    async def message_store_opened(self) -> None:
+        """Build the house on the open database."""
+        secret = await asyncio.to_thread(load_or_create_secret, self._secret_path)
+        self._build(secret)
+        await self.message_store.open()
+
+    async def stop(self) -> None:
+        """Close doors, then write what is under way. Takes at most `stop_grace_s`."""
+        log.info("stopping")
+        services = self.services
+        await self.http.stop()
+        await services.live.stop()
+        await self.gateway.stop()
+        await services.recordings.stop()
+        await services.history.drain()
+        await services.journal.drain()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await services.history.drain()
+        await services.journal.drain()
+        await services.directory.save_token_use()
+        await services.directory.save_activity()
+        await services.journal.drain()
+        await self.workers.stop()
+        await self.blobs.close()
+        await self.db.close()
+        log.info("stopped")
+
+    async def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        await self.start()
+        self._greet()
+        await ended.wait()
+        try:
+            async with asyncio.timeout(self.settings.stop_grace_s):
+                await self.stop()
+        except TimeoutError:
+            log.error("stopped_late", grace_s=self.settings.stop_grace_s)
+
+    def ready(self) -> str:
+        """Empty when requests can be served, else why not."""
+        failed = [task.get_name() for task in self._running if task.done()]
+        return f"these parts have stopped: {', '.join(failed)}" if failed else ""
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(_report_end)
+        self._running.append(task)
+
+    @staticmethod
+    async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except Exception:
+                log.exception("upkeep_failed", work=getattr(work, "__name__", ""))
+
+    async def _upkeep(self) -> None:
+        """Once a minute: retention, compaction, activity."""
+        services, now = self.services, self.clock.now()
+        await services.media.expire()
+        await services.directory.save_token_use()
+        await services.directory.save_activity()
+        await services.commands.purge()
+        await LogTable(self.db).purge(now - self.settings.logs_keep_s)
+        await self.message_store.compact(now)
+        await self.message_store.retain(services.history.limits(), now)
+
+    async def _backup_before_migration(self) -> None:
+        from wayframe.storage import backup  # only where a migration is due
+
+        target = self.settings.backups / f"before-migration-{int(self.clock.now())}.tar"
+        log.warning("backup_before_migration", file=str(target))
+        await backup(self.db, self.blobs, target, secret_path=self._secret_path, with_blobs=False)
+
+    async def _default_channel(self) -> None:
+        """A server without channels gets one for JT/T 808 on the default port."""
+        directory = self.services.directory
+        if directory.count(CHANNELS):
+            return
+        account = next(directory.entries(CUSTOMER))
+        await directory.create_channel(account.id, {"name": "JT/T 808", "protocol_id": JT808})
+
+    def _channel_changed(self, event: Event) -> None:
+        """A channel was made, changed or removed: its listener follows."""
+        channel_id = int(event.topic.split("/")[4])
+        entry = self.services.directory.find(CHANNELS, channel_id)
+        if entry is None:
+            self.gateway.spawn(self.gateway.close_channel(channel_id))
+        else:
+            assert isinstance(entry.item, Channel)
+            self.gateway.spawn(self.gateway.open_channel(entry.item))
+
+    def _greet(self) -> None:
+        """Say once, on the terminal, how to begin."""
+        if self.master_key is None:
+            return
+        base = self.services.links.base
+        print(
+            f"\n  Wayframe is ready at {base}\n"
+            f"  Devices connect to {self.settings.public_device_host or socket.gethostname()}:"
+            f"{self.settings.jt808_port} (JT/T 808)\n"
+            f"  Master token, shown this once:\n\n    {self.master_key}\n",
+            flush=True,
+        )
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("part_failed", part=task.get_name(), exc_info=error)

@@ -1,0 +1,492 @@
+"""Commands: real-time and queued, durable, each carried out at most once where it has an effect.
+
+A command is written before it is announced, and marked as sent before its bytes leave. So after any crash: what is
+queued is still to do; what was sent and is harmless to repeat goes back to the queue; what was sent and has an effect
+ends as "sent, outcome unknown" (ruling 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from wayframe.expressions import Environment
+from wayframe.model import (
+    BadRequest,
+    Clock,
+    Command,
+    CommandStage,
+    Ids,
+    Json,
+    NotFound,
+    OriginType,
+    WayframeError,
+)
+from wayframe.model.log_codes import Log
+from wayframe.model.query import HistoryQuery
+from wayframe.protocols.device import CommandRequest
+from wayframe.storage import CommandTable
+
+from .bodies import parse_body
+from .connections import Connections
+from .directory import DEVICES, Caller, Directory, Entry, compile_text
+from .history import compiled_filter
+from .journal import Journal
+from .links import Links
+
+DEFAULT_TIMEOUT_S = 30
+MAX_OPEN = 1000
+"""Commands a device may have waiting."""
+_MAX_IN_FLIGHT = 8
+_RETRY_AFTER_S = 5.0
+_UNKNOWN = "sent, outcome unknown: the connection or the server was lost before the device answered"
+
+log = structlog.get_logger(__name__)
+
+
+class CommandBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One command in a POST (rest-api.md 9.1, 9.2)."""
+
+    name: str
+    properties: dict[str, Any] = {}
+    timeout: Annotated[float, Meta(ge=5, le=60)] | UnsetType = UNSET
+    ttl: Annotated[int, Meta(ge=60, le=2_592_000)] | UnsetType = UNSET
+    expires: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
+    condition: Annotated[str, Meta(max_length=4096)] = ""
+    meta: dict[str, Any] = {}
+
+
+@dataclass(slots=True)
+class _Open:
+    """A command that is not at its end."""
+
+    command: Command
+    entry: Entry
+    lane: tuple[object, ...] | None
+    """Commands of one lane of a device run one after the other."""
+    repeatable: bool
+    """Sending it a second time does no harm."""
+    not_before: float = 0.0
+    waiters: list[asyncio.Future[dict[str, Json]]] = field(default_factory=list)
+
+
+class Commands:
+    """The commands of all devices."""
+
+    def __init__(
+        self,
+        *,
+        table: CommandTable,
+        directory: Directory,
+        connections: Connections,
+        journal: Journal,
+        links: Links,
+        clock: Clock,
+        ids: Ids,
+        results_keep_s: float,
+    ) -> None:
+        self._table = table
+        self._directory = directory
+        self._connections = connections
+        self._journal = journal
+        self._links = links
+        self._clock = clock
+        self._ids = ids
+        self._results_keep_s = results_keep_s
+        self._open: dict[int, _Open] = {}
+        self._by_device: dict[int, dict[int, _Open]] = {}
+        self._dispatching: set[int] = set()
+        self._wanted: asyncio.Queue[Entry] = asyncio.Queue()
+        self._last_change = 0.0
+        self.join_stream: Callable[[int, Command], Json] = lambda device_id, command: None
+        """Answers `start_videostream` for a channel that already streams (set by the live service)."""
+
+    # --- start and end ------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Take up what a stop or crash left: queued commands wait again, sent ones are judged."""
+        for command in await self._table.unfinished():
+            entry = self._directory.device(command.device_id)
+            if entry is None:
+                await self._table.update(_ended(command, CommandStage.CANCELED, self._clock.now(), "device deleted"))
+                continue
+            opened = self._put(entry, command)
+            self._announce_state(opened)
+            if command.stage is CommandStage.SENT or not command.queued:
+                await self._interrupted(opened)
+
+    async def run(self) -> None:
+        """Send what can be sent and expire what waited too long, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._dispatch_loop())
+            tasks.create_task(self._clock_loop())
+
+    async def _dispatch_loop(self) -> None:
+        while True:
+            entry = await self._wanted.get()
+            self._dispatching.discard(entry.id)
+            try:
+                await self._dispatch(entry)
+            except Exception:
+                log.exception("dispatch_failed", device=entry.id)
+
+    async def _clock_loop(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            now = self._clock.now()
+            for opened in list(self._open.values()):
+                if opened.command.stage is not CommandStage.QUEUED:
+                    continue
+                if opened.command.expires <= now:
+                    why = (
+                        "the device was not connected in time" if not opened.command.attempts else opened.command.reason
+                    )
+                    await self._finish(opened, CommandStage.EXPIRED, reason=why or "not carried out in time")
+                elif self._connections.link(opened.entry.id) is not None:
+                    self.wake(opened.entry)
+
+    async def purge(self) -> None:
+        """Forget results older than they are kept. Called every hour."""
+        await self._table.purge(self._clock.now() - self._results_keep_s)
+
+    # --- from callers -------------------------------------------------------------------------------------------
+
+    async def enqueue(
+        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
+    ) -> tuple[list[dict[str, Json]], list[WayframeError]]:
+        """Queue commands for devices. Returns created items and, beside them, what was refused."""
+        created, errors = await self._create(entries, bodies, queued=True)
+        return [self.view(opened.command) for opened in created], errors
+
+    async def execute(
+        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
+    ) -> tuple[list[dict[str, Json]], list[WayframeError]]:
+        """Carry commands out now, together, and wait for each up to its timeout."""
+        created, errors = await self._create(entries, bodies, queued=False)
+        return list(await asyncio.gather(*(self._wait(opened) for opened in created))), errors
+
+    async def _create(
+        self, entries: Sequence[Entry], bodies: Sequence[Json], *, queued: bool
+    ) -> tuple[list[_Open], list[WayframeError]]:
+        created: list[tuple[Entry, Command]] = []
+        errors: list[WayframeError] = []
+        for entry in entries:
+            for position, body in enumerate(bodies, 1):
+                try:
+                    created.append((entry, self._new(entry, body, position, queued)))
+                except WayframeError as error:
+                    errors.append(error)
+        if created:
+            await self._table.insert_many([command for _, command in created])
+        opened = [self._put(entry, command) for entry, command in created]
+        for item in opened:
+            # Clients ignore log records of commands they have not seen on the state topic (mqtt-api.md 6.5).
+            self._announce_state(item)
+            self._log(item, Log.COMMAND_QUEUED)
+            self.wake(item.entry)
+        return opened, errors
+
+    def _new(self, entry: Entry, body: Json, position: int, queued: bool) -> Command:
+        parsed = parse_body(CommandBody, body)
+        self._directory.catalogue.check_command(entry.device.device_type_id, parsed.name, parsed.properties)
+        if parsed.condition:
+            compiled_filter(parsed.condition)
+        if len(self._by_device.get(entry.id, {})) >= MAX_OPEN:
+            raise BadRequest(
+                f"device {entry.id} has {MAX_OPEN} commands waiting; cancel some or wait", item_id=entry.id
+            )
+        now = self._clock.now()
+        if not queued:
+            expires = now + (DEFAULT_TIMEOUT_S if parsed.timeout is UNSET else parsed.timeout)
+        elif parsed.expires is not UNSET:
+            if parsed.expires <= now:
+                raise BadRequest(f"`expires` must lie in the future, got {parsed.expires}")
+            expires = parsed.expires
+        else:
+            expires = now + (600 if parsed.ttl is UNSET else parsed.ttl)
+        return Command(
+            id=self._ids.next(), device_id=entry.id, cid=entry.cid, name=parsed.name, properties=parsed.properties,
+            queued=queued, timestamp=now, expires=expires, position=position, priority=parsed.priority,
+            max_attempts=parsed.max_attempts, condition=parsed.condition, meta=parsed.meta,
+        )  # fmt: skip
+
+    async def _wait(self, opened: _Open) -> dict[str, Json]:
+        """The result of a real-time command, or `executed: false` when its time is over; it then goes on by itself."""
+        if opened.command.stage.final:
+            return self.result(opened.command)
+        waiter: asyncio.Future[dict[str, Json]] = asyncio.get_running_loop().create_future()
+        opened.waiters.append(waiter)
+        try:
+            async with asyncio.timeout(max(0.0, opened.command.expires - self._clock.now())):
+                return await waiter
+        except TimeoutError:
+            if opened.command.stage is CommandStage.QUEUED:
+                reason = opened.command.reason or "the device was not connected within the timeout"
+                await self._finish(opened, CommandStage.EXPIRED, reason=reason)
+                return self.result(opened.command)
+            late = "the device has not finished within the timeout; the result will be in commands-result"
+            unfinished = msgspec.structs.replace(opened.command, reason=late, timestamp=self._clock.now())
+            return self.result(unfinished)
+
+    @property
+    def open_count(self) -> int:
+        """Commands that are not at their end."""
+        return len(self._open)
+
+    def find(self, command_id: int) -> Command | None:
+        """A command that is not at its end."""
+        opened = self._open.get(command_id)
+        return opened.command if opened is not None else None
+
+    def queue(self, entries: Sequence[Entry], selector: str = "all") -> list[dict[str, Json]]:
+        """Queued commands of devices."""
+        return [self.view(opened.command) for opened in self._selected(entries, selector)]
+
+    async def cancel(self, caller: Caller, entries: Sequence[Entry], selector: str) -> list[dict[str, Json]]:
+        """Take commands out of the queue; one that is under way is stopped where the protocol can."""
+        canceled = self._selected(entries, selector)
+        for opened in canceled:
+            link = self._connections.link(opened.entry.id)
+            if opened.command.stage is CommandStage.SENT and link is not None:
+                link.cancel(opened.command.id)
+            await self._finish(opened, CommandStage.CANCELED, reason="canceled over the API")
+        return [{"id": opened.command.id} for opened in canceled]
+
+    def _selected(self, entries: Sequence[Entry], selector: str) -> list[_Open]:
+        compiled = compile_text(selector)
+        found = [
+            opened
+            for entry in entries
+            for opened in self._by_device.get(entry.id, {}).values()
+            if opened.command.queued and (compiled.ids is None or opened.command.id in compiled.ids)
+        ]
+        if compiled.ids is not None and not found:
+            raise NotFound(f"no command {selector} in the queue")
+        return [opened for opened in found if compiled.is_all or compiled.matches(self.view(opened.command))]
+
+    async def results(
+        self, entries: Sequence[Entry], query: HistoryQuery, selector: str | None = None
+    ) -> list[dict[str, Json]]:
+        """Results of devices' commands, oldest first. Raises `NotFound` for explicit ids that are not there."""
+        compiled = compile_text(selector) if selector is not None else None
+        ids = set(compiled.ids) if compiled is not None and compiled.ids is not None else None
+        only = next(iter(ids)) if ids is not None and len(ids) == 1 else None
+        wanted = compiled_filter(query.filter)
+        env = Environment(now=self._clock.now())
+        commands = await self._table.results(
+            [entry.id for entry in entries],
+            from_=query.from_,
+            to=query.to,
+            count=None if wanted or ids else query.count,
+            reverse=query.reverse,
+            id=only,
+        )
+        if ids is not None:
+            commands = [command for command in commands if command.id in ids]
+        if ids and not commands:
+            raise NotFound(f"no result of command {selector}")
+        shown = (self.result(command) for command in commands)
+        matching = [item for item in shown if wanted is None or wanted.matches(item, env)]
+        return [query.show(item) for item in matching[: query.count]]
+
+    # --- towards the device -------------------------------------------------------------------------------------
+
+    def wake(self, entry: Entry) -> None:
+        """The device may be able to take a command now."""
+        if entry.id not in self._dispatching and entry.id in self._by_device:
+            self._dispatching.add(entry.id)
+            self._wanted.put_nowait(entry)
+
+    async def _dispatch(self, entry: Entry) -> None:
+        link = self._connections.link(entry.id)
+        if link is None:
+            return
+        opened = self._by_device.get(entry.id, {})
+        under_way = [item for item in opened.values() if item.command.stage is CommandStage.SENT]
+        busy = {item.lane for item in under_way if item.lane}
+        now = self._clock.now()
+        waiting = [
+            item for item in opened.values() if item.command.stage is CommandStage.QUEUED and item.not_before <= now
+        ]
+        for item in sorted(waiting, key=lambda item: (-item.command.priority, item.command.id)):
+            if item.lane in busy or not self._condition_holds(item, now):
+                continue
+            if item.lane and (response := self.join_stream(entry.id, item.command)) is not None:
+                await self._finish(item, CommandStage.PROCESSED, executed=True, response=response)
+                continue
+            if len(under_way) >= _MAX_IN_FLIGHT:
+                return
+            under_way.append(item)
+            if item.lane:
+                busy.add(item.lane)
+            await self._send(item, now)
+
+    async def _send(self, item: _Open, now: float) -> None:
+        """Mark as sent, durably, then send."""
+        await self._change(item, stage=CommandStage.SENT, attempts=item.command.attempts + 1)
+        link = self._connections.link(item.entry.id)
+        if link is None or item.command.stage is not CommandStage.SENT:
+            await self._interrupted(item)
+            return
+        command = item.command
+        self._announce_state(item)
+        self._log(item, Log.COMMAND_SENT)
+        link.execute(CommandRequest(command.id, command.name, command.properties, max(command.expires, now + 5)))
+
+    def _condition_holds(self, item: _Open, now: float) -> bool:
+        compiled = compiled_filter(item.command.condition)
+        return compiled is None or compiled.matches(item.entry.view["telemetry"], Environment(now=now))
+
+    # --- from the device ----------------------------------------------------------------------------------------
+
+    async def done(self, command_id: int, response: Json) -> None:
+        """The device carried a command out."""
+        item = self._open.get(command_id)
+        if item is not None:
+            await self._finish(item, CommandStage.PROCESSED, executed=True, response=self._links.strip(response))
+
+    async def failed(self, command_id: int, reason: str, retry: bool) -> None:
+        """The device did not carry a command out; it is tried again where that may help and attempts are left."""
+        item = self._open.get(command_id)
+        if item is None:
+            return
+        command = item.command
+        again = retry and item.repeatable and command.attempts < command.max_attempts
+        if again and command.expires > self._clock.now():
+            item.not_before = self._clock.now() + _RETRY_AFTER_S * command.attempts
+            await self._change(item, stage=CommandStage.QUEUED, reason=reason)
+            self._announce_state(item)
+        else:
+            await self._finish(item, CommandStage.PROCESSED, reason=reason)
+
+    async def connection_lost(self, entry: Entry) -> None:
+        """The signalling connection is gone: judge what was under way, unless its media goes on by itself."""
+        for item in list(self._by_device.get(entry.id, {}).values()):
+            if item.command.stage is CommandStage.SENT and not self.media_runs(item.command.id):
+                await self._interrupted(item)
+
+    media_runs: Callable[[int], bool] = staticmethod(lambda command_id: False)
+    """Whether a media transfer of a command is going on (set by the gateway)."""
+
+    async def _interrupted(self, item: _Open) -> None:
+        """A command's way was cut: back to the queue if it is harmless to repeat, otherwise ended."""
+        command = item.command
+        if not item.repeatable and command.stage is CommandStage.SENT:
+            await self._finish(item, CommandStage.PROCESSED, reason=_UNKNOWN)
+        elif not command.queued and not item.waiters:
+            await self._finish(
+                item, CommandStage.EXPIRED, reason="interrupted: nobody waits for this real-time command"
+            )
+        elif command.stage is CommandStage.SENT and command.attempts >= command.max_attempts:
+            await self._finish(
+                item, CommandStage.PROCESSED, reason=f"gave up after {command.attempts} attempts: {_UNKNOWN}"
+            )
+        elif command.stage is CommandStage.SENT:
+            await self._change(item, stage=CommandStage.QUEUED)
+            self._announce_state(item)
+            self.wake(item.entry)
+
+    # --- changing -----------------------------------------------------------------------------------------------
+
+    def _put(self, entry: Entry, command: Command) -> _Open:
+        spec = self._directory.catalogue.command(entry.device.device_type_id, command.name)
+        item = _Open(command, entry, lane_of(command), spec.repeatable)
+        self._open[command.id] = item
+        self._by_device.setdefault(entry.id, {})[command.id] = item
+        return item
+
+    async def _change(self, item: _Open, **changes: Json) -> None:
+        item.command = msgspec.structs.replace(item.command, timestamp=self._next_time(), **changes)
+        await self._table.update(item.command)
+
+    async def _finish(
+        self, item: _Open, stage: CommandStage, *, executed: bool = False, response: Json = None, reason: str = ""
+    ) -> None:
+        """End a command: written, logged, its state cleared, its waiters told."""
+        if item.command.stage.final:
+            return
+        item.command = msgspec.structs.replace(
+            item.command, stage=stage, executed=executed, response=response, reason=reason, timestamp=self._next_time()
+        )
+        self._open.pop(item.command.id, None)
+        group = self._by_device.get(item.entry.id, {})
+        group.pop(item.command.id, None)
+        if not group:
+            self._by_device.pop(item.entry.id, None)
+        await self._table.update(item.command)
+        kind = {
+            CommandStage.EXPIRED: Log.COMMAND_EXPIRED,
+            CommandStage.CANCELED: Log.COMMAND_CANCELED,
+        }.get(stage, Log.COMMAND_PROCESSED)
+        self._log(item, kind)
+        if item.command.queued:
+            self._journal.state(self._state_topic(item), None, item.entry.cid)
+        for waiter in item.waiters:
+            if not waiter.done():
+                waiter.set_result(self.result(item.command))
+        self.wake(item.entry)
+
+    def _next_time(self) -> float:
+        self._last_change = max(self._clock.now(), self._last_change + 1e-6)
+        return self._last_change
+
+    @staticmethod
+    def _state_topic(item: _Open) -> str:
+        return f"flespi/state/{DEVICES}/{item.entry.id}/commands-queue/{item.command.id}"
+
+    def _announce_state(self, item: _Open) -> None:
+        if item.command.queued:
+            self._journal.state(self._state_topic(item), self.view(item.command), item.entry.cid)
+
+    def _log(self, item: _Open, kind: Log) -> None:
+        """Log a step. Real-time commands have one topic, and only their end is logged there."""
+        if not item.command.queued:
+            if not item.command.stage.final:
+                return
+            kind = Log.REALTIME_COMMAND_PROCESSED
+        shown = self.result(item.command) if item.command.stage.final else self.view(item.command)
+        self._journal.log(kind, OriginType.DEVICE, item.entry.id, item.entry.cid, shown, topic_name=item.command.name)
+
+    # --- views --------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def view(command: Command) -> dict[str, Json]:
+        """A queue item (rest-api.md 9.2)."""
+        return {
+            "id": command.id, "device_id": command.device_id, "name": command.name, "properties": command.properties,
+            "timestamp": command.timestamp, "expires": command.expires, "position": command.position,
+            "priority": command.priority, "max_attempts": command.max_attempts, "attempts": command.attempts,
+            "condition": command.condition, "meta": command.meta,
+            **({"reason": command.reason} if command.reason else {}),
+        }  # fmt: skip
+
+    def result(self, command: Command) -> dict[str, Json]:
+        """A result (rest-api.md 9.1): a queue item with its outcome."""
+        shown = self.view(command)
+        shown["executed"] = command.executed
+        shown["response"] = self._links.render(command.response)
+        return shown
+
+
+def lane_of(command: Command) -> tuple[object, ...] | None:
+    """Playbacks of a channel exclude each other (jt1078.md 4.3); so do two starts of the same live stream."""
+    channel = command.properties.get("channel", 0)
+    if command.name in ("request_video", "playback_video"):
+        return ("playback", channel)
+    if command.name == "start_videostream":
+        return ("live", channel)
+    if command.name == "take_photo":
+        return ("photo", channel)
+    return None
+
+
+def _ended(command: Command, stage: CommandStage, now: float, reason: str) -> Command:
+    return msgspec.structs.replace(command, stage=stage, timestamp=now, reason=reason)

@@ -1,0 +1,685 @@
+"""The directory: accounts, tokens, channels and devices in memory, and the one answer to "may this token do that".
+
+Writes go to the database first and are announced after. Selectors run over what the caller may see; rights are applied
+before selection, so a selector can never widen them (selectors.md 5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import ipaddress
+import secrets
+import string
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from wayframe.expressions import Environment, ExpressionError, Selector, SelectorError, compile_selector
+from wayframe.model import (
+    AccessType,
+    Account,
+    BadRequest,
+    Channel,
+    Clock,
+    Conflict,
+    Device,
+    Forbidden,
+    Json,
+    NotFound,
+    OriginType,
+    Token,
+    Unauthorized,
+)
+from wayframe.model.access import Access, Grant, grant, parse_access
+from wayframe.model.log_codes import Log
+from wayframe.storage import AccountTable, ChannelTable, DeviceTable, TelemetryTable, TokenTable
+
+from .bodies import AccountBody, ChannelBody, DeviceBody, TokenBody, given, merge, parse_body
+from .catalogue import Catalogue
+from .journal import Journal
+from .keys import TokenKeys
+
+_KEY_ALPHABET = string.ascii_letters + string.digits
+KEY_LENGTH = 64
+_SCAN_SLICE = 10_000
+"""Items looked at before other work gets its turn."""
+_MIN_ROTATE = 1 << 20
+
+Item = Account | Token | Channel | Device
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An item in memory."""
+
+    item: Item
+    """The stored record."""
+    view: dict[str, Any]
+    """Every field the API can show and selectors can ask for; kept up to date in place."""
+
+    @property
+    def id(self) -> int:
+        return self.item.id
+
+    @property
+    def device(self) -> Device:
+        """The item as a device."""
+        assert isinstance(self.item, Device)
+        return self.item
+
+    @property
+    def cid(self) -> int:
+        """The account the item belongs to."""
+        return self.item.id if isinstance(self.item, Account) else self.item.cid
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and in which account's name."""
+
+    token: Token
+    cid: int
+    """Acting account: the token's own, or a descendant by `x-flespi-cid`."""
+    app: str = ""
+    """`x-flespi-app`."""
+    trace: str = ""
+    """`x-flespi-trace`."""
+    source: str = ""
+    """Address of the peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Values of new items."""
+
+    messages_ttl: int
+    media_ttl: int
+
+
+DEVICES = "gw/devices"
+CHANNELS = "gw/channels"
+TOKENS = "platform/tokens"
+CUSTOMER = "platform/customer"
+
+_ORIGIN = {
+    DEVICES: OriginType.DEVICE,
+    CHANNELS: OriginType.CHANNEL,
+    TOKENS: OriginType.TOKEN,
+    CUSTOMER: OriginType.CUSTOMER,
+}
+
+DEVICE_STATE_FIELDS = (
+    "id", "cid", "name", "enabled", "device_type_id", "protocol_id", "configuration", "messages_ttl",
+    "messages_rotate", "media_ttl", "media_rotate", "metadata",
+)  # fmt: skip
+"""Default fields of a device, and its retained state."""
+CHANNEL_STATE_FIELDS = (
+    "id", "cid", "name", "enabled", "protocol_id", "protocol_name", "uri", "messages_ttl", "configuration", "metadata",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> Selector:
+    return compile_selector(text)
+
+
+class Directory:
+    """Items by id, ident, account; create, change, delete, select, authenticate."""
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountTable,
+        tokens: TokenTable,
+        channels: ChannelTable,
+        devices: DeviceTable,
+        telemetry: TelemetryTable,
+        catalogue: Catalogue,
+        journal: Journal,
+        keys: TokenKeys,
+        clock: Clock,
+        defaults: Defaults,
+    ) -> None:
+        self._accounts = accounts
+        self._tokens = tokens
+        self._channels = channels
+        self._devices = devices
+        self._telemetry = telemetry
+        self._journal = journal
+        self._keys = keys
+        self._clock = clock
+        self._defaults = defaults
+        self.catalogue = catalogue
+        self._items: dict[str, dict[int, Entry]] = {DEVICES: {}, CHANNELS: {}, TOKENS: {}, CUSTOMER: {}}
+        self._idents: dict[tuple[int, str], int] = {}
+        self._digests: dict[bytes, int] = {}
+        self._used_tokens: dict[int, float] = {}
+        self._active: dict[int, float] = {}
+        self._parsed_ips: dict[str, tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = {}
+        self._access: dict[int, Access] = {}
+        self._channel_uri: Callable[[Channel], str] = lambda channel: ""
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    async def load(self) -> str | None:
+        """Read every item into memory. On the very first start, make the main account and its master token.
+
+        Returns:
+            The key of the new master token, to be shown once, or None.
+        """
+        key = None
+        accounts = await self._accounts.all()
+        if not accounts:
+            account = await self._accounts.insert(Account(id=0, name="main", created=self._clock.now()))
+            accounts = [account]
+            key = new_key()
+            await self._tokens.insert(
+                self._seal(
+                    Token(
+                        id=0,
+                        cid=account.id,
+                        info="master token of the first start",
+                        created=self._clock.now(),
+                        accessed=self._clock.now(),
+                        ttl=31_536_000,
+                        access={"type": int(AccessType.MASTER)},
+                    ),
+                    key,
+                )
+            )
+        for account in accounts:
+            self._put(CUSTOMER, account)
+        for token in await self._tokens.all():
+            self._put(TOKENS, token)
+        for channel in await self._channels.all():
+            self._put(CHANNELS, channel)
+        telemetry = await self._telemetry.load_all()
+        last_active = await self._devices.last_active()
+        for device in await self._devices.all():
+            entry = self._put(DEVICES, device)
+            entry.view["last_active"] = last_active.get(device.id, 0.0)
+            if device.id in telemetry:
+                restore_telemetry(entry, telemetry[device.id])
+        return key
+
+    def channel_uris(self, render: Callable[[Channel], str]) -> None:
+        """Give the function that renders a channel's `uri`."""
+        self._channel_uri = render
+        for entry in self._items[CHANNELS].values():
+            assert isinstance(entry.item, Channel)
+            entry.view["uri"] = render(entry.item)
+
+    def _put(self, entity: str, item: Item) -> Entry:
+        """Place an item in memory and its indexes, keeping the view object of an item that was there."""
+        entry = self._items[entity].get(item.id)
+        if entry is None:
+            entry = self._items[entity][item.id] = Entry(item, {})
+        else:
+            self._unindex(entry.item)
+            entry.item = item
+        entry.view.update(self._fields(item))
+        if isinstance(item, Device) and item.ident:
+            self._idents[item.protocol_id, item.ident] = item.id
+        elif isinstance(item, Token):
+            self._digests[item.digest] = item.id
+        return entry
+
+    def _unindex(self, item: Item) -> None:
+        if isinstance(item, Device):
+            self._idents.pop((item.protocol_id, item.ident), None)
+        elif isinstance(item, Token):
+            self._digests.pop(item.digest, None)
+            self._access.pop(item.id, None)
+
+    def _fields(self, item: Item) -> dict[str, Any]:
+        """The stored part of a view."""
+        view: dict[str, Any] = {name: getattr(item, name) for name in item.__struct_fields__}
+        if isinstance(item, Device):
+            protocol, kind = self.catalogue.device_type(item.device_type_id)
+            view.update(protocol_name=protocol.name, device_type_name=kind.name)
+            known = self._items[DEVICES].get(item.id)
+            if known is None or "telemetry" not in known.view:
+                view.update(
+                    connected=False, last_active=0.0, telemetry={}, media_size=0, media_traffic=0, plugins_count=0,
+                    groups=[], calcs=[], plugins=[], channels=[], blocked=False, deleted=False,
+                )  # fmt: skip
+        elif isinstance(item, Channel):
+            view["protocol_name"] = self.catalogue.protocol(item.protocol_id).name
+            view["uri"] = self._channel_uri(item)
+            view.setdefault("connections_count", 0)
+        elif isinstance(item, Token):
+            del view["digest"], view["sealed"]
+        return view
+
+    # --- looking up ---------------------------------------------------------------------------------------------
+
+    def find(self, entity: str, item_id: int) -> Entry | None:
+        """An item by id."""
+        return self._items[entity].get(item_id)
+
+    def device(self, device_id: int) -> Entry | None:
+        """A device by id."""
+        return self._items[DEVICES].get(device_id)
+
+    def device_by_ident(self, protocol_id: int, candidates: Iterable[str]) -> Entry | None:
+        """The first registered device among idents."""
+        for ident in candidates:
+            device_id = self._idents.get((protocol_id, ident))
+            if device_id is not None:
+                return self._items[DEVICES][device_id]
+        return None
+
+    def entries(self, entity: str) -> Iterator[Entry]:
+        """Every item of an entity."""
+        return iter(list(self._items[entity].values()))
+
+    def count(self, entity: str) -> int:
+        """How many items an entity has."""
+        return len(self._items[entity])
+
+    def visible_accounts(self, cid: int) -> frozenset[int]:
+        """An account and its descendants (rest-api.md 3.5)."""
+        children: dict[int, list[int]] = {}
+        for entry in self._items[CUSTOMER].values():
+            assert isinstance(entry.item, Account)
+            children.setdefault(entry.item.owner_id, []).append(entry.item.id)
+        seen, waiting = set(), [cid]
+        while waiting:
+            account = waiting.pop()
+            if account not in seen:
+                seen.add(account)
+                waiting.extend(children.get(account, ()))
+        return frozenset(seen)
+
+    # --- who asks -----------------------------------------------------------------------------------------------
+
+    def authenticate(self, text: str, source_ip: str) -> Token:
+        """The token behind an `Authorization` value (`FlespiToken KEY`, `Bearer KEY` or the bare key).
+
+        Raises:
+            Unauthorized: missing, unknown, disabled or expired.
+            Forbidden: not from this address, or the account is blocked.
+        """
+        key = text.strip()
+        for prefix in ("FlespiToken ", "Bearer "):
+            if key[: len(prefix)].lower() == prefix.lower():
+                key = key[len(prefix) :].strip()
+        if not key:
+            raise Unauthorized("no token: send the header `Authorization: FlespiToken KEY`")
+        token_id = self._digests.get(self._keys.digest(key))
+        if token_id is None:
+            raise Unauthorized("unknown token")
+        token = self._items[TOKENS][token_id].item
+        assert isinstance(token, Token)
+        now = self._clock.now()
+        used = self._used_tokens.get(token.id, token.accessed)
+        if not token.enabled:
+            raise Unauthorized("this token is disabled")
+        if not token_valid(token, used, now):
+            raise Unauthorized("this token has expired")
+        if token.ips and not self._address_allowed(token.ips, source_ip):
+            raise Forbidden(f"this token may not be used from {source_ip}")
+        account = self._items[CUSTOMER].get(token.cid)
+        if account is None or account.view["blocked"]:
+            raise Forbidden("this account is blocked")
+        self._used_tokens[token.id] = now
+        return token
+
+    def _address_allowed(self, ips: str, source_ip: str) -> bool:
+        networks = self._parsed_ips.get(ips)
+        if networks is None:
+            networks = self._parsed_ips[ips] = parse_networks(ips)
+        try:
+            address = ipaddress.ip_address(source_ip)
+        except ValueError:
+            return False
+        return any(address in network for network in networks)
+
+    def caller(
+        self, token: Token, *, cid: int | None = None, app: str = "", trace: str = "", source: str = ""
+    ) -> Caller:
+        """Who asks. Raises `Forbidden` where `x-flespi-cid` is neither the own account nor a descendant."""
+        acting = token.cid if cid is None else cid
+        if acting != token.cid and acting not in self.visible_accounts(token.cid):
+            raise Forbidden(f"`x-flespi-cid` {acting} is neither your account nor one of its subaccounts")
+        return Caller(token, acting, app[:63], trace[:31], source)
+
+    def granted(self, caller: Caller, entity: str, method: str, submodule: str | None = None) -> Grant:
+        """Which items of an entity the caller's token lets a method touch. Raises `Forbidden` where it is none."""
+        token = caller.token
+        access = self._access.get(token.id)
+        if access is None:
+            access = self._access[token.id] = parse_access(token.access)
+        allowed = grant(access, entity, method, submodule)
+        if allowed.nothing:
+            part = f", submodule {submodule}" if submodule else ""
+            raise Forbidden(f"this token has no right to {method} on {entity}{part}")
+        return allowed
+
+    # --- selecting ----------------------------------------------------------------------------------------------
+
+    async def select(
+        self, caller: Caller, entity: str, selector: str, method: str, submodule: str | None = None
+    ) -> list[Entry]:
+        """The items a selector names, among those the caller has this right on, by rising id.
+
+        Raises:
+            BadRequest: the selector is malformed.
+            Forbidden: the token has this right on no item of the entity at all.
+            NotFound: ids were named and none of them is there (ruling 9).
+        """
+        allowed = self.granted(caller, entity, method, submodule)
+        compiled = compile_text(selector)
+        accounts = self.visible_accounts(caller.cid)
+
+        def visible(entry: Entry | None) -> bool:
+            if entry is None or entry.cid not in accounts:
+                return False
+            return allowed.everything or allowed.covers(
+                entry.id, (group["id"] for group in entry.view.get("groups", ()))
+            )
+
+        items = self._items[entity]
+        env = Environment(now=self._clock.now())
+        named = compiled.ids
+        if named is not None:
+            found = [entry for entry in (items.get(item_id) for item_id in sorted(set(named))) if visible(entry)]
+            if not found:
+                missing = ",".join(str(item_id) for item_id in named)
+                raise NotFound(f"{entity}: no item {missing}", item_id=named[0] if len(named) == 1 else None)
+        elif (ident := compiled.equalities.get("configuration.ident")) is not None and entity == DEVICES:
+            ids = [item_id for protocol in self.catalogue.protocols if (item_id := self._idents.get((protocol, ident)))]
+            found = [entry for entry in (items.get(item_id) for item_id in sorted(ids)) if visible(entry)]
+        else:
+            return await self._scan(items, compiled, visible, env)
+        return [entry for entry in found if entry is not None and compiled.matches(entry.view, env)]
+
+    @staticmethod
+    async def _scan(items: dict[int, Entry], compiled: Selector, visible: Any, env: Environment) -> list[Entry]:
+        found: list[Entry] = []
+        ordered = sorted(items)
+        for start in range(0, len(ordered), _SCAN_SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for item_id in ordered[start : start + _SCAN_SLICE]:
+                entry = items.get(item_id)
+                if entry is not None and visible(entry) and (compiled.is_all or compiled.matches(entry.view, env)):
+                    found.append(entry)
+        return found
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    async def create(self, caller: Caller, entity: str, body: Json) -> Entry:
+        """Make an item in the caller's account. Raises `BadRequest`, `Conflict`, `Forbidden`."""
+        self.granted(caller, entity, "POST")
+        if entity == DEVICES:
+            return await self.create_device(caller.cid, body)
+        if entity == CHANNELS:
+            return await self.create_channel(caller.cid, body)
+        if entity == TOKENS:
+            return await self.create_token(caller.cid, body)
+        raise BadRequest(f"{entity} cannot be created here")
+
+    async def create_device(self, cid: int, body: Json) -> Entry:
+        """Register a device in an account."""
+        fields = given(parse_body(DeviceBody, body))
+        if "device_type_id" not in fields:
+            raise BadRequest("`device_type_id` is required", schema_hint=list(DeviceBody.__struct_fields__))
+        protocol, _ = self.catalogue.device_type(fields["device_type_id"])
+        defaults = {"messages_ttl": self._defaults.messages_ttl, "media_ttl": self._defaults.media_ttl}
+        device = Device(id=0, cid=cid, protocol_id=protocol.id, created=self._clock.now(), **{**defaults, **fields})
+        check_device(device, needs_ident=protocol.id != 0)
+        self._refuse_taken_ident(device)
+        stored = await self._devices.insert(device)
+        entry = self._put(DEVICES, stored)
+        self._announce(DEVICES, entry, Log.CREATED, new=self.state_view(DEVICES, entry))
+        return entry
+
+    async def create_channel(self, cid: int, body: Json) -> Entry:
+        """Make a channel in an account."""
+        fields = given(parse_body(ChannelBody, body))
+        name = fields.pop("protocol_name", None)
+        if name is not None:
+            fields.setdefault("protocol_id", self.catalogue.protocol_named(name).id)
+        if "protocol_id" not in fields:
+            raise BadRequest("`protocol_id` or `protocol_name` is required")
+        self.catalogue.protocol(fields["protocol_id"])
+        channel = Channel(id=0, cid=cid, **fields)
+        self._check_channel(channel)
+        entry = self._put(CHANNELS, await self._channels.insert(channel))
+        self._announce(CHANNELS, entry, Log.CREATED, new=self.state_view(CHANNELS, entry))
+        return entry
+
+    async def create_token(self, cid: int, body: Json) -> Entry:
+        """Make a token in an account; only the view that is returned holds its key."""
+        fields = token_fields(body)
+        if not fields.get("expire") and not fields.get("ttl"):
+            raise BadRequest("a token needs an end: give `expire` (Unix seconds) or `ttl` (seconds)")
+        key = new_key()
+        now = self._clock.now()
+        token = self._seal(Token(id=0, cid=cid, created=now, accessed=now, **{"access": {"type": 0}, **fields}), key)
+        entry = self._put(TOKENS, await self._tokens.insert(token))
+        self._announce(TOKENS, entry, Log.CREATED, new=self.state_view(TOKENS, entry))
+        # The key travels in a view of its own: what stays in memory never holds it.
+        return Entry(entry.item, {**entry.view, "key": key})
+
+    async def update(self, caller: Caller, entity: str, entry: Entry, body: Json, *, patch: bool) -> Entry:
+        """Change an item: PUT replaces the named top-level fields, PATCH merges into nested objects."""
+        item, old = entry.item, self.state_view(entity, entry)
+        changed: Item
+        if isinstance(item, Device):
+            changed = self._changed_device(item, body, patch)
+            await self._devices.update(changed)
+        elif isinstance(item, Channel):
+            fields = given(parse_body(ChannelBody, body))
+            fields.pop("protocol_name", None)
+            if fields.pop("protocol_id", item.protocol_id) != item.protocol_id:
+                raise BadRequest("`protocol_id` of a channel cannot change: create another channel")
+            changed = _replaced(item, fields, patch)
+            assert isinstance(changed, Channel)
+            self._check_channel(changed)
+            await self._channels.update(changed)
+        elif isinstance(item, Token):
+            changed = _replaced(item, token_fields(body), patch)
+            assert isinstance(changed, Token)
+            if not changed.expire and not changed.ttl:
+                raise BadRequest("a token needs an end: give `expire` (Unix seconds) or `ttl` (seconds)")
+            await self._tokens.update(changed)
+        else:
+            changed = _replaced(item, given(parse_body(AccountBody, body)), patch)
+            assert isinstance(changed, Account)
+            await self._accounts.update(changed)
+        self._put(entity, changed)
+        self._announce(entity, entry, Log.UPDATED, old=old, new=self.state_view(entity, entry))
+        return entry
+
+    def _changed_device(self, device: Device, body: Json, patch: bool) -> Device:
+        fields = given(parse_body(DeviceBody, body))
+        if "device_type_id" in fields:
+            fields["protocol_id"] = self.catalogue.device_type(fields["device_type_id"])[0].id
+        changed = _replaced(device, fields, patch)
+        assert isinstance(changed, Device)
+        check_device(changed, needs_ident=changed.protocol_id != 0)
+        self._refuse_taken_ident(changed)
+        return changed
+
+    async def delete(self, caller: Caller, entity: str, entry: Entry) -> None:
+        """Remove an item. What hangs on it (media, queue) the caller of this removes before."""
+        item, old = entry.item, self.state_view(entity, entry)
+        if isinstance(item, Device):
+            await self._devices.delete([item.id])
+            await self._telemetry.delete([item.id])
+        elif isinstance(item, Channel):
+            await self._channels.delete([item.id])
+        elif isinstance(item, Token):
+            await self._tokens.delete([item.id])
+        else:
+            raise Forbidden("the main account cannot be deleted")
+        self._items[entity].pop(item.id, None)
+        self._unindex(item)
+        entry.view["deleted"] = True
+        base = f"flespi/state/{entity}/{item.id}"
+        self._journal.state(f"{base}/deleted", True, entry.cid)
+        self._journal.log(Log.DELETED, _ORIGIN[entity], item.id, entry.cid, {"item_data": old, "old": old})
+        self._journal.state_members(base, dict.fromkeys(old), entry.cid)
+        if isinstance(item, Device):
+            self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), entry.cid)
+        self._journal.state(base, None, entry.cid)
+
+    def _refuse_taken_ident(self, device: Device) -> None:
+        owner = self._idents.get((device.protocol_id, device.ident)) if device.ident else None
+        if owner is not None and owner != device.id:
+            raise Conflict(f"`configuration.ident` {device.ident!r} is taken by another device of this protocol")
+
+    def _check_channel(self, channel: Channel) -> None:
+        configuration = channel.configuration
+        if configuration.get("unknown_idents", "refuse") not in ("refuse", "create"):
+            raise BadRequest("`configuration.unknown_idents` must be `refuse` or `create`")
+        if configuration.get("auth", "open") not in ("open", "strict"):
+            raise BadRequest("`configuration.auth` must be `open` or `strict`")
+        port = configuration.get("port")
+        if port is not None and not (isinstance(port, int) and 1 <= port <= 65535):
+            raise BadRequest(f"`configuration.port` must be 1..65535, got {port!r}")
+        if "device_type_id" in configuration:
+            protocol, _ = self.catalogue.device_type(int(configuration["device_type_id"]))
+            if protocol.id != channel.protocol_id:
+                raise BadRequest("`configuration.device_type_id` belongs to another protocol than the channel")
+
+    def _announce(self, entity: str, entry: Entry, kind: Log, **states: Json) -> None:
+        """Log a change and publish the new retained state."""
+        data = states.get("new", states.get("old"))
+        self._journal.log(kind, _ORIGIN[entity], entry.id, entry.cid, {"item_data": data, **states})
+        state = self.state_view(entity, entry)
+        self._journal.state(f"flespi/state/{entity}/{entry.id}", state, entry.cid)
+        self._journal.state_members(f"flespi/state/{entity}/{entry.id}", state, entry.cid)
+
+    @staticmethod
+    def state_view(entity: str, entry: Entry) -> dict[str, Any]:
+        """The default field set of an item, copied."""
+        if entity == DEVICES:
+            return {name: entry.view[name] for name in DEVICE_STATE_FIELDS}
+        if entity == CHANNELS:
+            return {name: entry.view[name] for name in CHANNEL_STATE_FIELDS}
+        return dict(entry.view)
+
+    def set_device_field(self, entry: Entry, name: str, value: Json) -> None:
+        """Change a field that lives in memory (`connected`, `last_active`, `media_size`) and announce it."""
+        if entry.view.get(name) != value:
+            entry.view[name] = value
+            self._journal.state_members(f"flespi/state/{DEVICES}/{entry.id}", {name: value}, entry.cid)
+
+    # --- tokens -------------------------------------------------------------------------------------------------
+
+    def _seal(self, token: Token, key: str) -> Token:
+        return msgspec.structs.replace(token, digest=self._keys.digest(key), sealed=self._keys.seal(key))
+
+    def token_key(self, token: Token) -> str:
+        """The key of a token, for its own account's master token only; the caller of this checks that."""
+        return self._keys.unseal(token.sealed)
+
+    async def save_activity(self) -> None:
+        """Write when devices were last heard. Called every minute and at the end."""
+        changed, self._active = self._active, {}
+        if changed:
+            await self._devices.touch(changed)
+
+    def heard(self, entry: Entry, now: float) -> None:
+        """A device sent something."""
+        entry.view["last_active"] = now
+        self._active[entry.id] = now
+
+    async def save_token_use(self) -> None:
+        """Write when tokens were last used, and delete those whose time is over. Called every minute and at the end."""
+        used, self._used_tokens = self._used_tokens, {}
+        for token_id, when in used.items():
+            entry = self._items[TOKENS].get(token_id)
+            if entry is not None:
+                assert isinstance(entry.item, Token)
+                entry.item = msgspec.structs.replace(entry.item, accessed=when)
+                entry.view["accessed"] = when
+        await self._tokens.touch(used)
+        now = self._clock.now()
+        for entry in self.entries(TOKENS):
+            assert isinstance(entry.item, Token)
+            if not token_valid(entry.item, entry.item.accessed, now):
+                await self.delete(Caller(entry.item, entry.item.cid), TOKENS, entry)
+
+
+# --- pure helpers ---------------------------------------------------------------------------------------------------
+
+
+def new_key() -> str:
+    """A token key: 64 random alphanumerics (rest-api.md 3.1)."""
+    return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(KEY_LENGTH))
+
+
+def token_valid(token: Token, used: float, now: float) -> bool:
+    """Valid while `expire` lies ahead or `ttl` since creation or last use has not run out (rest-api.md 3.1)."""
+    return bool((token.expire and now < token.expire) or (token.ttl and now < max(used, token.created) + token.ttl))
+
+
+def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """A comma list of addresses or networks. Raises `BadRequest`."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise BadRequest(f"`ips` must be a comma list of addresses or networks: {error}") from None
+
+
+def token_fields(body: Json) -> dict[str, Any]:
+    """The checked fields of a token body."""
+    fields = given(parse_body(TokenBody, body))
+    if "access" in fields:
+        parse_access(fields["access"])
+    if "ips" in fields:
+        parse_networks(fields["ips"])
+    return fields
+
+
+def check_device(device: Device, *, needs_ident: bool) -> None:
+    """The rules of rest-api.md 4. Raises `BadRequest` that names the field."""
+    ident = device.configuration.get("ident", "")
+    if not isinstance(ident, str):
+        raise BadRequest("`configuration.ident` must be a string")
+    if needs_ident and not ident:
+        raise BadRequest("`configuration.ident` is required for this device type")
+    if len(ident) > 128 or any(character < " " for character in ident):
+        raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
+    if device.media_rotate and device.media_rotate < _MIN_ROTATE:
+        raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
+
+
+def compile_text(text: str) -> Selector:
+    """Compile a selector (remembered). Raises `BadRequest` with the column."""
+    try:
+        return _compiled(text)
+    except (SelectorError, ExpressionError) as error:
+        raise BadRequest(f"selector: {error}") from None
+
+
+def _replaced(item: Item, fields: Mapping[str, Any], patch: bool) -> Item:
+    values = dict(fields)
+    if patch:
+        for name, value in fields.items():
+            old = getattr(item, name)
+            if isinstance(value, dict) and isinstance(old, dict):
+                values[name] = merge(old, value)
+    return msgspec.structs.replace(item, **values)
+
+
+def restore_telemetry(entry: Entry, record: bytes) -> None:
+    """Put a stored telemetry record (`{name: [time, value]}`) into a device's view."""
+    with contextlib.suppress(msgspec.DecodeError):
+        stored = msgspec.json.decode(record, type=dict[str, tuple[float, Any]])
+        entry.view["telemetry"] = {name: value for name, (_, value) in stored.items()}
+        entry.view["telemetry_times"] = {name: time for name, (time, _) in stored.items()}
+
+
+def message_digest(body: bytes) -> bytes:
+    """16 bytes that are the same for the same report (ruling 17)."""
+    return hashlib.blake2b(body, digest_size=16).digest()

@@ -1,0 +1,369 @@
+"""History: messages in, durable, acknowledged, then announced; messages, logs and telemetry out.
+
+Reports gather for a few milliseconds and are committed together; whoever delivered one is told when its batch is
+durable (ruling 1). After the commit the telemetry in memory moves on and the news goes out: one message event and one
+telemetry record a report (ruling 3).
+
+Crash rule: telemetry and the cursor of what was announced are saved together every second. At start, messages beyond
+the cursor are applied and announced again, so nothing that was acknowledged is missing from either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from wayframe.bus import Bus
+from wayframe.expressions import Environment, Expression, ExpressionError, Mode
+from wayframe.expressions import compile as compile_expression
+from wayframe.model import BadRequest, Clock, Event, Json, LogRecord, StoredMessage, Unavailable
+from wayframe.model.query import HistoryQuery
+from wayframe.storage import LogTable, MessageStore, StateTable, TelemetryTable
+
+from .directory import DEVICES, Directory, Entry, message_digest
+from .journal import Journal
+from .journal import view as log_view
+from .links import Links
+
+_CURSOR = "messages.announced"
+_FUTURE_LIMIT_S = 86_400
+_QUEUE_LIMIT = 20_000
+_SCAN_PAGE = 2_000
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Report:
+    """One message on its way in."""
+
+    entry: Entry
+    message: dict[str, Json]
+    stored: StoredMessage
+    last: asyncio.Future[None] | None
+    """Set when this and all earlier messages of its delivery are durable."""
+
+
+class History:
+    """Messages, telemetry and logs of devices."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        messages: MessageStore,
+        telemetry: TelemetryTable,
+        logs: LogTable,
+        state: StateTable,
+        journal: Journal,
+        links: Links,
+        bus: Bus,
+        clock: Clock,
+        batch_rows: int,
+        batch_ms: float,
+    ) -> None:
+        self._directory = directory
+        self._messages = messages
+        self._telemetry = telemetry
+        self._logs = logs
+        self._state = state
+        self._journal = journal
+        self._links = links
+        self._bus = bus
+        self._clock = clock
+        self._batch_rows = batch_rows
+        self._batch_s = batch_ms / 1000
+        self._waiting: list[_Report] = []
+        self._arrived = asyncio.Event()
+        self._dirty: set[int] = set()
+        self._announced_seq = 0
+        self.stored = 0
+        """Messages stored since the start."""
+        self.duplicates = 0
+        """Messages that were there already."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages waiting for their batch."""
+        return len(self._waiting)
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def deliver(
+        self, entry: Entry, messages: Sequence[Mapping[str, Json]], extra: Mapping[str, Json]
+    ) -> asyncio.Future[None]:
+        """Take messages of a device. The future is done when they are durable, or fails with `Unavailable`.
+
+        Args:
+            messages: flat, with `timestamp`; a missing or far too late one is replaced (ruling 6).
+            extra: parameters of the connection (`channel.id`, `protocol.id`, `peer`).
+        """
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not messages:
+            durable.set_result(None)
+            return durable
+        if len(self._waiting) + len(messages) > _QUEUE_LIMIT:
+            durable.set_exception(Unavailable("the message queue is full: the database is slower than the devices"))
+            return durable
+        now = self._clock.now()
+        last = len(messages) - 1
+        for index, message in enumerate(messages):
+            full = complete_message(message, entry, extra, now)
+            stored = stored_message(entry.id, full, now)
+            self._waiting.append(_Report(entry, full, stored, durable if index == last else None))
+        self._arrived.set()
+        return durable
+
+    async def store(
+        self, entry: Entry, messages: Sequence[Mapping[str, Json]], extra: Mapping[str, Json] | None = None
+    ) -> None:
+        """The same, waiting until they are durable and announced."""
+        await self.deliver(entry, messages, extra or {})
+
+    async def run(self) -> None:
+        """Write batches until cancelled; `drain` writes what is left."""
+        while True:
+            await self._arrived.wait()
+            if len(self._waiting) < self._batch_rows:
+                await asyncio.sleep(self._batch_s)
+            await self._write_batch()
+
+    async def drain(self) -> None:
+        """Write what is waiting, and telemetry with its cursor."""
+        while self._waiting:
+            await self._write_batch()
+        await self.save_telemetry()
+
+    async def _write_batch(self) -> None:
+        batch, self._waiting = self._waiting[: self._batch_rows * 4], self._waiting[self._batch_rows * 4 :]
+        if not self._waiting:
+            self._arrived.clear()
+        if not batch:
+            return
+        try:
+            fresh = await self._messages.append([report.stored for report in batch])
+        except Exception as error:
+            log.exception("messages_not_stored", count=len(batch))
+            for report in batch:
+                if report.last is not None and not report.last.done():
+                    report.last.set_exception(Unavailable(f"messages could not be stored: {error}"))
+            return
+        for report, new in zip(batch, fresh, strict=True):
+            if new:
+                self._apply(report.entry, report.message)
+            if report.last is not None and not report.last.done():
+                report.last.set_result(None)
+        self.stored += sum(fresh)
+        self.duplicates += len(fresh) - sum(fresh)
+        self._announced_seq = max(self._announced_seq, self._messages.last_seq)
+
+    def _apply(self, entry: Entry, message: dict[str, Json]) -> None:
+        """Move the device's telemetry on and announce the message."""
+        changed = update_telemetry(entry.view, message)
+        self._dirty.add(entry.id)
+        timestamp = message["timestamp"]
+        shown = self._links.render(message) if "media" in message else message
+        self._bus.publish(Event(f"flespi/message/{DEVICES}/{entry.id}", shown, entry.cid, timestamp))
+        if changed:
+            self._bus.publish_record(f"flespi/state/{DEVICES}/{entry.id}/telemetry", changed, entry.cid, timestamp)
+
+    def limits(self) -> dict[int, tuple[int, int]]:
+        """`messages_ttl` and `messages_rotate` by device, for retention."""
+        entries = self._directory.entries(DEVICES)
+        return {entry.id: (entry.device.messages_ttl, entry.device.messages_rotate) for entry in entries}
+
+    # --- telemetry and its cursor -------------------------------------------------------------------------------
+
+    async def save_telemetry(self) -> None:
+        """Write the telemetry records that changed, and up to where messages were announced. Called every second."""
+        dirty, self._dirty = self._dirty, set()
+        seq = self._announced_seq
+        records = {}
+        for device_id in dirty:
+            entry = self._directory.device(device_id)
+            if entry is not None:
+                records[device_id] = telemetry_record(entry.view)
+        if records:
+            await self._telemetry.save_many(records)
+        await self._state.put({_CURSOR: str(seq).encode()})
+
+    async def recover(self) -> int:
+        """At start: apply and announce what was stored after the cursor. Returns how many messages that were."""
+        saved = await self._state.get(_CURSOR)
+        self._announced_seq = int(saved) if saved else 0
+        count = 0
+        while rows := await self._messages.after(self._announced_seq, _SCAN_PAGE):
+            for seq, stored in rows:
+                entry = self._directory.device(stored.device_id)
+                if entry is not None:
+                    self._apply(entry, shown_message(entry, stored.body))
+                self._announced_seq = seq
+            count += len(rows)
+        return count
+
+    def telemetry(self, entries: Sequence[Entry], names: Sequence[str] | None) -> list[dict[str, Json]]:
+        """Current values with their times (rest-api.md 6.2)."""
+        result = []
+        for entry in entries:
+            values, times = entry.view["telemetry"], entry.view.get("telemetry_times", {})
+            chosen = values if names is None else [name for name in names if name in values]
+            telemetry = {name: {"ts": times.get(name, 0), "value": values[name]} for name in chosen}
+            result.append({"id": entry.id, "telemetry": telemetry})
+        return result
+
+    async def delete_telemetry(self, entries: Sequence[Entry], names: Sequence[str] | None) -> list[dict[str, Json]]:
+        """Remove parameters from the current values; the messages stay."""
+        for entry in entries:
+            values, times = entry.view["telemetry"], entry.view.get("telemetry_times", {})
+            gone = [name for name in (list(values) if names is None else names) if name in values]
+            for name in gone:
+                del values[name]
+                times.pop(name, None)
+            self._dirty.add(entry.id)
+            self._journal.state_members(f"flespi/state/{DEVICES}/{entry.id}/telemetry", dict.fromkeys(gone), entry.cid)
+        await self.save_telemetry()
+        return [{"id": entry.id} for entry in entries]
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    async def messages(self, entries: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
+        """Messages of devices in time order (rest-api.md 6.1). Raises `BadRequest` for a bad filter."""
+        by_id = {entry.id: entry for entry in entries}
+        wanted = compiled_filter(query.filter)
+        env = Environment(now=self._clock.now())
+        found: list[dict[str, Json]] = []
+        page = _SCAN_PAGE if wanted else min(query.count, _SCAN_PAGE * 5)
+        async for rows in self._messages.scan(list(by_id), query.from_, query.to, query.reverse, page):
+            for device_id, body in rows:
+                message = shown_message(by_id[device_id], body)
+                if "media" in message:
+                    message = self._links.render(message)
+                if wanted is None or wanted.matches(message, env):
+                    found.append(query.show(message))
+                    if len(found) >= query.count:
+                        return found
+        return found
+
+    async def delete(self, entries: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
+        """Delete messages of a time span."""
+        await self._messages.delete([entry.id for entry in entries], query.from_, query.to)
+        return [{"id": entry.id} for entry in entries]
+
+    async def logs(self, origin_type: int, entries: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
+        """Log records of items in time order."""
+        wanted = compiled_filter(query.filter)
+        env = Environment(now=self._clock.now())
+        count = query.count if wanted is None else None
+        if query.item_type is not None and query.item_type != origin_type:
+            return []
+        records: list[LogRecord] = await self._logs.query(
+            origin_type,
+            [entry.id for entry in entries],
+            from_=query.from_,
+            to=query.to,
+            count=count,
+            reverse=query.reverse,
+        )
+        shown = (self._links.render(log_view(record)) for record in records)
+        matching = [record for record in shown if wanted is None or wanted.matches(record, env)]
+        return [query.show(record) for record in matching[: query.count]]
+
+
+# --- pure helpers ---------------------------------------------------------------------------------------------------
+
+
+def compiled_filter(text: str) -> Expression | None:
+    """A `filter`, compiled; None for none. Raises `BadRequest` with the column."""
+    if not text:
+        return None
+    try:
+        return compile_expression(text, Mode.FILTER)
+    except ExpressionError as error:
+        raise BadRequest(f"`filter`: {error}") from None
+
+
+def complete_message(
+    message: Mapping[str, Json], entry: Entry, extra: Mapping[str, Json], now: float
+) -> dict[str, Json]:
+    """Add the base keys (rest-api.md 6.1) and mend the time (ruling 6)."""
+    timestamp = message.get("timestamp")
+    full: dict[str, Json] = {"timestamp": timestamp, "server.timestamp": now, "ident": entry.device.ident, **extra}
+    full.update(device_keys(entry))
+    full.update(message)
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp <= 0:
+        full["timestamp"] = now
+    elif timestamp > now + _FUTURE_LIMIT_S:
+        full["timestamp"] = now
+        full["custom.device.timestamp"] = timestamp
+    full["server.timestamp"] = now
+    return full
+
+
+def device_keys(entry: Entry) -> dict[str, Json]:
+    """What a message says of its device; added at reading, so that renaming a device costs nothing."""
+    view = entry.view
+    return {"device.id": entry.id, "device.name": view["name"], "device.type.id": view["device_type_id"]}
+
+
+_UNSTORED = ("device.id", "device.name", "device.type.id")
+_UNHASHED = ("server.timestamp", "peer")
+
+
+def stored_message(device_id: int, message: Mapping[str, Json], now: float) -> StoredMessage:
+    """A message as history holds it. The content hash leaves out what differs between two deliveries of one report."""
+    kept = {name: value for name, value in message.items() if name not in _UNSTORED}
+    body = _encode(kept)
+    hashed = _encode({name: value for name, value in kept.items() if name not in _UNHASHED})
+    return StoredMessage(
+        device_id=device_id,
+        timestamp=float(message["timestamp"]),
+        server_timestamp=now,
+        body=body,
+        digest=message_digest(hashed),
+    )
+
+
+def shown_message(entry: Entry, body: bytes) -> dict[str, Json]:
+    """A stored message as the API shows it."""
+    message = _decode(body)
+    message.update(device_keys(entry))
+    return message
+
+
+_NOT_TELEMETRY = frozenset({"device.id", "device.name", "device.type.id", "media"})
+_POSITION = ("latitude", "longitude", "altitude", "speed", "direction", "satellites", "valid")
+
+
+def update_telemetry(view: dict[str, Any], message: Mapping[str, Json]) -> dict[str, Json]:
+    """Take a message's parameters over where they are not older than what is there. Returns what was taken.
+
+    Media objects are news of a file, not a state of the vehicle, and stay out.
+    """
+    values: dict[str, Json] = view["telemetry"]
+    times: dict[str, float] = view.setdefault("telemetry_times", {})
+    timestamp = float(message["timestamp"])
+    changed = {
+        name: value
+        for name, value in message.items()
+        if times.get(name, 0) <= timestamp and name not in _NOT_TELEMETRY and not name.startswith("media.")
+    }
+    if any(name.startswith("position.") for name in changed):
+        position = {key: message[f"position.{key}"] for key in _POSITION if f"position.{key}" in changed}
+        if "latitude" in position and "longitude" in position:
+            changed["position"] = position
+    values.update(changed)
+    times.update(dict.fromkeys(changed, timestamp))
+    return changed
+
+
+def telemetry_record(view: Mapping[str, Any]) -> bytes:
+    """A telemetry record as stored: `{name: [time, value]}`."""
+    times = view.get("telemetry_times", {})
+    return _encode({name: (times.get(name, 0.0), value) for name, value in view["telemetry"].items()})

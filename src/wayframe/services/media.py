@@ -1,0 +1,520 @@
+"""The media store: files in, made playable, announced; listed, changed, deleted, kept within their limits.
+
+The road of every file, wherever it came from: blob durable → row written → facts, conversion, preview → row READY →
+log `media_file_uploaded` → device message (mqtt-api.md 6.5) → command completed. Each step is taken up again at the
+next start if the server died in between; only whole files ever have a row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from wayframe.expressions import Environment
+from wayframe.media import sniff
+from wayframe.model import (
+    BadRequest,
+    Clock,
+    Json,
+    MediaFile,
+    MediaState,
+    NotFound,
+    OriginType,
+    TooLarge,
+    WayframeError,
+)
+from wayframe.model.log_codes import Log
+from wayframe.storage import Blob, BlobStore, BlobWriter, MediaTable
+
+from .bodies import given, parse_body
+from .directory import Directory, Entry
+from .history import History, compiled_filter
+from .journal import Journal
+from .links import Links
+from .processing import Processing
+from .quota import Quota
+
+log = structlog.get_logger(__name__)
+
+_ANSWER_WAIT_S = 3.0
+"""An upload's answer waits this long for duration, size and preview; it is durable before."""
+_SWEEP_SLICE = 200
+_COPY_STEP = 1 << 20
+_UNSAFE_IN_NAME = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_TACHO_EXTENSIONS = frozenset({"ddd", "v1b", "v2b", "c1b", "c2b", "tgd", "esm"})
+
+
+class UploadData(Struct, kw_only=True):
+    """The `data` part of an upload (rest-api.md 8.3)."""
+
+    type: str | UnsetType = UNSET
+    meta: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+    message_params: dict[str, Any] = {}
+
+
+class MediaChange(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What PUT may change of a file (rest-api.md 8.4)."""
+
+    protected: bool | UnsetType = UNSET
+    shared: bool | UnsetType = UNSET
+    name: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+    params: dict[str, Any] | UnsetType = UNSET
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file on its way in. Bytes beyond `limit` raise `TooLarge`."""
+
+    entries: Sequence[Entry]
+    """Devices it is for."""
+    writer: BlobWriter
+    """Where the bytes go."""
+    limit: int
+    """Most bytes this file may have."""
+    head: bytes = b""
+    """The first bytes, to tell what it is."""
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self.writer.size + len(data) > self.limit:
+            raise TooLarge(f"the file is larger than {self.limit} bytes, the most this store takes")
+        if len(self.head) < 4096:
+            self.head += data[: 4096 - len(self.head)]
+        self.writer.write(data)
+        await self.writer.drain()
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file to store: what is known of it when its bytes are durable."""
+
+    name: str
+    kind: str
+    """`video`, `image`, `audio`, `tacho` or `other`."""
+    mime: str
+    created: float
+    channel: int = 0
+    """Camera channel, 0 for none."""
+    channel_id: int = 0
+    meta: Mapping[str, Json] | None = None
+    params: Mapping[str, Json] | None = None
+    message_params: Mapping[str, Json] | None = None
+    command_id: int = 0
+
+
+class MediaStore:
+    """Files of all devices."""
+
+    def __init__(
+        self,
+        *,
+        table: MediaTable,
+        blobs: BlobStore,
+        directory: Directory,
+        history: History,
+        journal: Journal,
+        links: Links,
+        quota: Quota,
+        processing: Processing,
+        clock: Clock,
+        max_upload: int,
+    ) -> None:
+        self._table = table
+        self._blobs = blobs
+        self._directory = directory
+        self._history = history
+        self._journal = journal
+        self._links = links
+        self._processing = processing
+        self._clock = clock
+        self._max_upload = max_upload
+        self._todo: asyncio.Queue[str] = asyncio.Queue()
+        self._ready: dict[str, asyncio.Event] = {}
+        self._locks: dict[int, asyncio.Lock] = {}
+        self.quota = quota
+        """Sizes by device."""
+        self.complete_command: Callable[[int, Json], Awaitable[None]] | None = None
+        """Called with command id and file object when a requested file is ready (set by the composition root)."""
+
+    # --- start --------------------------------------------------------------------------------------------------
+
+    async def load(self) -> list[str]:
+        """Check what is there against the rows, start the counters, take up unfinished work.
+
+        Returns:
+            Sentences about what was repaired.
+        """
+        repaired: list[str] = []
+        known = await self._table.blob_keys()
+        there: set[str] = set()
+        async for key in self._blobs.keys():  # a method of the store, not of a dict
+            there.add(key)
+        if known - there:
+            lost = [file.uuid for file in await self._table.all() if file.blob not in there]
+            await self._table.delete(lost)
+            repaired += [f"removed the entry of media file {uuid[:8]}…: its bytes are gone" for uuid in lost]
+        swept = await self._blobs.sweep(known, now=self._clock.now(), grace_s=0)
+        if swept:
+            repaired.append(f"removed {swept} leftover files that no entry belongs to")
+        for device_id, (size, _) in (await self._table.sums()).items():
+            self.quota.set_files(device_id, size)
+            self._show_size(device_id)
+        for file in [*await self._table.processing(), *await self._table.unannounced()]:
+            self._todo.put_nowait(file.uuid)
+        return repaired
+
+    @property
+    def waiting(self) -> int:
+        """Files waiting to be processed."""
+        return self._todo.qsize()
+
+    async def run(self, parallel: int) -> None:
+        """Process files until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(parallel):
+                tasks.create_task(self._work())
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    async def begin_upload(self, entries: Sequence[Entry], expected: int | None = None) -> Upload:
+        """Make room for a file of one or more devices. Raises `StorageFull`, `TooLarge`."""
+        self.quota.check_disk(expected or 0)
+        limit = self._max_upload
+        for entry in entries:
+            room = self.quota.limit(entry.device)
+            limit = min(limit, room)
+            if expected is None or expected <= room:
+                await self.make_room(entry, expected or 1)
+        if expected is not None and expected > limit + (1 << 20):
+            raise TooLarge(f"the upload has {expected} bytes, the store takes {limit}")
+        return Upload(entries, await self._blobs.begin(), limit)
+
+    async def finish_upload(self, upload: Upload, name: str, data: Json) -> list[dict[str, Json]]:
+        """Store an uploaded file with its `data` part. Returns one file object a device.
+
+        Raises:
+            BadRequest: `data` is malformed; nothing is stored.
+            StorageFull: it does not fit after all.
+        """
+        parsed = parse_body(UploadData, {} if data is None else data)
+        facts = self._described(upload, name, parsed)
+        if upload.writer.size == 0:
+            raise BadRequest("`file`: the file is empty")
+        files = []
+        first: Blob | None = None
+        for entry in upload.entries:
+            await self.make_room(entry, upload.writer.size)
+            first = await (self._copy(first) if first else upload.writer.commit())
+            files.append(await self.store(entry, first, facts))
+        waits = [self._ready[file.uuid].wait() for file in files if file.uuid in self._ready]
+        try:
+            async with asyncio.timeout(_ANSWER_WAIT_S):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            pass  # a long conversion goes on; the answer says what is known (ruling 7)
+        current = [await self._table.get(file.uuid) or file for file in files]
+        return [self.view(file) for file in current]
+
+    async def _copy(self, blob: Blob) -> Blob:
+        """The same bytes once more, for the next device of an upload to several."""
+        writer = await self._blobs.begin()
+        with self._blobs.path(blob.key).open("rb") as source:
+            while piece := await asyncio.to_thread(source.read, _COPY_STEP):
+                writer.write(piece)
+                await writer.drain()
+        return await writer.commit()
+
+    def _described(self, upload: Upload, name: str, data: UploadData) -> NewFile:
+        """What an uploaded file is: by its bytes first, by the caller's word second."""
+        asked = data.type
+        if asked is not UNSET and asked not in ("video", "image", "tacho"):
+            raise BadRequest(
+                f"`data.type` must be video, image or tacho, got {asked!r}", schema_hint=["video", "image", "tacho"]
+            )
+        seen = sniff(upload.head)
+        extension = name.rpartition(".")[2].lower()
+        kind, mime = seen.kind, seen.mime
+        if kind == "other" and (asked == "tacho" or (asked is UNSET and extension in _TACHO_EXTENSIONS)):
+            kind, mime = "tacho", "application/octet-stream"
+        meta = dict(data.meta)
+        created = meta.pop("created", None)
+        if created is not None and (isinstance(created, bool) or not isinstance(created, int | float) or created < 0):
+            raise BadRequest("`data.meta.created` must be Unix seconds")
+        channel = meta.get("channel", 1 if kind in ("video", "image") else 0)
+        if not isinstance(channel, int) or isinstance(channel, bool) or not 0 <= channel <= 255:
+            raise BadRequest("`data.meta.channel` must be an integer from 0 to 255")
+        return NewFile(
+            name=clean_name(name, f"upload.{seen.extension or 'bin'}"),
+            kind=kind,
+            mime=mime,
+            created=self._clock.now() if created is None else created,
+            channel=channel,
+            meta=meta,
+            params=data.params,
+            message_params=data.message_params,
+        )
+
+    async def store_blob(self, entry: Entry, blob: Blob, facts: NewFile) -> MediaFile:
+        """Store a finished blob that came from a device. Raises `StorageFull`; the blob is gone then."""
+        try:
+            await self.make_room(entry, blob.size)
+        except WayframeError as error:
+            await self._blobs.delete(blob.key)
+            self.refused(entry, error.reason, facts.name)
+            raise
+        return await self.store(entry, blob, facts)
+
+    async def store(self, entry: Entry, blob: Blob, facts: NewFile) -> MediaFile:
+        """Write the row of a durable blob and put it on the road."""
+        now = self._clock.now()
+        meta: dict[str, Json] = {"type": facts.kind, **(facts.meta or {})}
+        meta["type"] = facts.kind
+        if facts.channel:
+            meta["channel"] = facts.channel
+        if facts.command_id:
+            meta["command_id"] = facts.command_id
+        file = MediaFile(
+            uuid=secrets.token_hex(32).upper(), device_id=entry.id, cid=entry.cid, channel_id=facts.channel_id,
+            name=facts.name, size=blob.size, mime=facts.mime, kind=facts.kind, created=facts.created, modified=now,
+            uploaded=now, meta=meta, params=dict(facts.params or {}), blob=blob.key, sha256=blob.sha256,
+            source_sha256=blob.sha256, message_params=dict(facts.message_params or {}), command_id=facts.command_id,
+        )  # fmt: skip
+        await self._table.insert(file)
+        self._count(entry.id, file.size)
+        self._ready[file.uuid] = asyncio.Event()
+        self._todo.put_nowait(file.uuid)
+        return file
+
+    def refused(self, entry: Entry, reason: str, name: str) -> None:
+        """Log that a file or stream could not be taken."""
+        fields = {"error_text": reason, "name": name}
+        self._journal.log(Log.MEDIA_REFUSED, OriginType.DEVICE, entry.id, entry.cid, fields)
+
+    # --- the road -----------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            uuid = await self._todo.get()
+            try:
+                await self._advance(uuid)
+            except Exception:
+                log.exception("media_processing_failed", uuid=uuid[:8])
+            finally:
+                ready = self._ready.pop(uuid, None)
+                if ready is not None:
+                    ready.set()
+
+    async def _advance(self, uuid: str) -> None:
+        file = await self._table.get(uuid)
+        if file is None:
+            return
+        if file.state is MediaState.PROCESSING:
+            entry = self._directory.device(file.device_id)
+            keep = bool(entry and entry.device.configuration.get("keep_original"))
+            made = await self._processing.finish(file, keep_original=keep)
+            current = await self._table.get(uuid)
+            if current is None:  # deleted meanwhile
+                for key in {made.blob, made.preview} - {file.blob, ""}:
+                    await self._blobs.delete(key)
+                return
+            # What a caller changed while the file was in work stays.
+            file = msgspec.structs.replace(
+                made, protected=current.protected, shared=current.shared, params=current.params, name=made.name
+            )
+            await self._table.update(file)
+            self._count(file.device_id, file.size + file.original_size - current.size)
+            if current.blob not in (file.blob, file.original):
+                await self._blobs.delete(current.blob)
+        if not file.announced:
+            await self._announce(file)
+
+    async def _announce(self, file: MediaFile) -> None:
+        """Log, device message, command: in the order clients depend on."""
+        entry = self._directory.device(file.device_id)
+        if entry is None:
+            return
+        self._log(Log.MEDIA_UPLOADED, file)
+        await self._journal.settled()
+        message = {
+            "timestamp": file.created,
+            "media": True,
+            media_parameter(file): message_object(file),
+            **file.message_params,
+        }
+        extra = {"channel.id": file.channel_id} if file.channel_id else {}
+        await self._history.store(entry, [message], {**extra, "protocol.id": entry.device.protocol_id})
+        current = await self._table.get(file.uuid)
+        if current is not None:
+            await self._table.update(msgspec.structs.replace(current, announced=True))
+        ready = self._ready.get(file.uuid)
+        if ready is not None:
+            ready.set()
+        if file.command_id and self.complete_command is not None:
+            await self.complete_command(file.command_id, self.view(file))
+        await self._rotate(entry)
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    async def get(self, uuid: str) -> MediaFile | None:
+        """A file by uuid."""
+        return await self._table.get(uuid) if len(uuid) == 64 else None
+
+    def path(self, file: MediaFile) -> Path:
+        """Where the served bytes are."""
+        return self._blobs.path(file.blob)
+
+    def preview_path(self, file: MediaFile) -> Path | None:
+        """Where the JPEG preview is, or None."""
+        return self._blobs.path(file.preview) if file.preview else None
+
+    async def files(
+        self,
+        entries: Sequence[Entry],
+        *,
+        uuids: Sequence[str] | None = None,
+        from_: float | None = None,
+        to: float | None = None,
+        filter_text: str = "",
+    ) -> list[MediaFile]:
+        """Files of devices, oldest first. Raises `BadRequest` for a bad filter."""
+        files = await self._table.list([entry.id for entry in entries], uuids=uuids, from_=from_, to=to)
+        wanted = compiled_filter(filter_text)
+        if wanted is None:
+            return files
+        env = Environment(now=self._clock.now())
+        return [file for file in files if wanted.matches(self.view(file), env)]
+
+    def view(self, file: MediaFile) -> dict[str, Json]:
+        """The file object of rest-api.md 8.1."""
+        return {
+            "uuid": file.uuid, "url": self._links.url(file.uuid), "name": file.name, "size": file.size,
+            "mime": file.mime, "created": file.created, "modified": file.modified, "uploaded": file.uploaded,
+            "protected": file.protected, "shared": file.shared, "meta": file.meta, "params": file.params,
+            "channel_id": file.channel_id, "device_id": file.device_id,
+        }  # fmt: skip
+
+    # --- changing -----------------------------------------------------------------------------------------------
+
+    async def update(self, entries: Sequence[Entry], uuids: Sequence[str], body: Json) -> list[dict[str, Json]]:
+        """Change files. Raises `BadRequest`, and `NotFound` where none of the files exists."""
+        changes = given(parse_body(MediaChange, body))
+        if not changes:
+            names = list(MediaChange.__struct_fields__)
+            raise BadRequest(f"nothing to change: give one of {', '.join(names)}", schema_hint=names)
+        files = await self._named(entries, uuids)
+        params = changes.pop("params", None)
+        if "name" in changes:
+            changes["name"] = clean_name(changes["name"], "file")
+        views = []
+        for file in files:
+            merged = {**file.params, **params} if params is not None else file.params
+            kept = {name: value for name, value in merged.items() if value is not None}
+            changed = msgspec.structs.replace(file, modified=self._clock.now(), params=kept, **changes)
+            await self._table.update(changed)
+            self._log(Log.MEDIA_UPDATED, changed)
+            views.append(self.view(changed))
+        return views
+
+    async def delete(
+        self, entries: Sequence[Entry], *, uuids: Sequence[str] | None = None, filter_text: str = ""
+    ) -> list[dict[str, Json]]:
+        """Delete files: the named ones, those a filter matches, or all. Protection does not guard against this."""
+        if uuids is not None:
+            files = await self._named(entries, uuids)
+        else:
+            files = await self.files(entries, filter_text=filter_text)
+        await self._remove(files, Log.MEDIA_DELETED)
+        return [{"uuid": file.uuid, "device_id": file.device_id} for file in files]
+
+    async def _named(self, entries: Sequence[Entry], uuids: Sequence[str]) -> list[MediaFile]:
+        files = await self._table.list([entry.id for entry in entries], uuids=uuids)
+        if not files:
+            raise NotFound(f"no such media file: {', '.join(uuid[:64] for uuid in list(uuids)[:5])}")
+        return files
+
+    async def _remove(self, files: Sequence[MediaFile], kind: Log) -> None:
+        """Rows first, bytes after: a link of a row that is gone is 404 even if the server dies in between."""
+        for start in range(0, len(files), _SWEEP_SLICE):
+            part = files[start : start + _SWEEP_SLICE]
+            await self._table.delete([file.uuid for file in part])
+            for file in part:
+                self._count(file.device_id, -(file.size + file.original_size))
+                self._log(kind, file)
+                for key in (file.blob, file.preview, file.original):
+                    if key:
+                        await self._blobs.delete(key)
+
+    # --- limits -------------------------------------------------------------------------------------------------
+
+    async def make_room(self, entry: Entry, size: int) -> None:
+        """Rotate the oldest unprotected files out until `size` fits. Raises `StorageFull`."""
+        self.quota.check_disk(size)
+        if size > self.quota.limit(entry.device):
+            raise TooLarge(
+                f"the file has {size} bytes, the media store of device {entry.id} {self.quota.limit(entry.device)}"
+            )
+        if self.quota.over(entry.device, size):
+            if entry.device.media_rotate:
+                await self._rotate(entry, size)
+            if self.quota.over(entry.device, size):
+                raise self.quota.full(entry.device)
+
+    async def _rotate(self, entry: Entry, more: int = 0) -> None:
+        if not entry.device.media_rotate:
+            return
+        async with self._locks.setdefault(entry.id, asyncio.Lock()):
+            while self.quota.over(entry.device, more):
+                oldest = await self._table.oldest_unprotected(entry.id)
+                if oldest is None:
+                    return
+                await self._remove([oldest], Log.MEDIA_EXPIRED)
+
+    async def expire(self) -> int:
+        """Remove files whose `media_ttl` is over. Called every minute. Returns how many went."""
+        files = await self._table.expired(self._clock.now())
+        await self._remove(files, Log.MEDIA_EXPIRED)
+        return len(files)
+
+    def _count(self, device_id: int, difference: int) -> None:
+        self.quota.add_file(device_id, difference)
+        self._show_size(device_id)
+
+    def _show_size(self, device_id: int) -> None:
+        entry = self._directory.device(device_id)
+        if entry is not None:
+            self._directory.set_device_field(entry, "media_size", -(-self.quota.stored(device_id) // 1024))
+
+    def _log(self, kind: Log, file: MediaFile) -> None:
+        self._journal.log(kind, OriginType.DEVICE, file.device_id, file.cid, self.view(file))
+
+
+def media_parameter(file: MediaFile) -> str:
+    """The message parameter that carries a file: `media.video.N`, `media.image.N`, `media.tacho`."""
+    if file.kind == "tacho":
+        return "media.tacho"
+    kind = file.kind if file.kind in ("video", "image") else "file"
+    return f"media.{kind}.{file.meta.get('channel', 1) or 1}"
+
+
+def message_object(file: MediaFile) -> dict[str, Json]:
+    """A file inside a device message (rest-api.md 10.1); its url is added at reading."""
+    return {
+        "uuid": file.uuid, "name": file.name, "size": file.size, "mime": file.mime, "created": file.created,
+        "meta": file.meta,
+    }  # fmt: skip
+
+
+def clean_name(name: str, default: str) -> str:
+    """A file name that can be shown: no folders, no control or direction characters, at most 255 characters."""
+    shown = _UNSAFE_IN_NAME.sub("", name.replace("\\", "/").rpartition("/")[2]).strip().strip(".")
+    return shown[-255:] or default
