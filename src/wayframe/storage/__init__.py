@@ -5,22 +5,31 @@ open `Database`.
 """
 
 from .accounts import AccountTable, TokenTable
+from .blobs import Blob, BlobStore, BlobWriter, DirectoryBlobs
 from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 from .logs import LogTable
 from .media import MediaTable
+from .secret import SecretError
+from .spool import DirectorySpool
 from .state import StateTable
 
 __all__ = [
     "AccountTable",
+    "Blob",
+    "BlobStore",
+    "BlobWriter",
     "ChannelTable",
     "CommandTable",
     "Database",
     "DatabaseTooNew",
     "DeviceTable",
+    "DirectoryBlobs",
+    "DirectorySpool",
     "LogTable",
     "MediaTable",
+    "SecretError",
     "StateTable",
     "TelemetryTable",
     "TokenTable",
