@@ -1,0 +1,4 @@
+import { linksFromPath } from './link'
+import { Page } from './page'
+
+void new Page(linksFromPath(location.pathname)).open()
