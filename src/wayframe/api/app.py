@@ -22,7 +22,6 @@ from wayframe.expressions import SelectorError, split_path
 from wayframe.model import BadRequest, Unauthorized, WayframeError
 from wayframe.rest import Request as PlainRequest
 from wayframe.rest import RestApi, WrongMethod, openapi, respond
-from wayframe.services import Services
 
 from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
 from .media import MediaLinks
@@ -49,12 +48,12 @@ _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _MAX_QUERY_FIELDS = 200
 _GONE = 499
 
-Ready = Callable[[], Awaitable[Mapping[str, bool]]]
-"""Checks by name: whether each part of the node works."""
+Ready = Callable[[], str]
+"""Empty when requests can be served, else why not."""
 
 
-async def _always_ready() -> Mapping[str, bool]:
-    return {}
+def _always_ready() -> str:
+    return ""
 
 
 @dataclass(slots=True)
@@ -76,20 +75,19 @@ class Application:
 
     def __init__(
         self,
-        services: Services,
         api: RestApi,
         settings: DoorSettings,
         *,
-        registry: CollectorRegistry,
+        metrics: CollectorRegistry,
         ready: Ready = _always_ready,
         on_access: AccessHook = log_access,
     ) -> None:
         self._api = api
         self._settings = settings
-        self._media = MediaLinks(services, api, settings.send_stall_s)
+        self._media = MediaLinks(api, settings.send_stall_s)
         self._pages = Pages(settings.web_dir)
-        self._registry = registry
-        self._metrics = RequestMetrics(registry)
+        self._registry = metrics
+        self._metrics = RequestMetrics(metrics)
         self._ready = ready
         self._on_access = on_access
         self._description = openapi(settings.version, api.site.public_url)
@@ -250,11 +248,10 @@ class Application:
         return _json({"status": "ok"})
 
     async def _readyz(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
-        """Every part works; 503 names the ones that do not."""
+        """Requests can be served; 503 says why not."""
         _only_get(asked)
-        checks = dict(await self._ready())
-        works = all(checks.values())
-        return _json({"status": "ok" if works else "unavailable", "checks": checks}, 200 if works else 503)
+        reason = self._ready()
+        return _json({"status": "unavailable", "reason": reason}, 503) if reason else _json({"status": "ok"})
 
     async def _metrics_text(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
         _only_get(asked)
@@ -266,16 +263,21 @@ class Application:
 
 
 def build_app(
-    services: Services,
     api: RestApi,
     settings: DoorSettings,
     *,
-    registry: CollectorRegistry,
+    metrics: CollectorRegistry,
     ready: Ready = _always_ready,
     on_access: AccessHook = log_access,
 ) -> Application:
-    """The ASGI application over the services."""
-    return Application(services, api, settings, registry=registry, ready=ready, on_access=on_access)
+    """The ASGI application over the API and its services.
+
+    Args:
+        metrics: registry that /metrics shows; the door adds its own counters to it.
+        ready: what /readyz asks.
+        on_access: told of every answered request.
+    """
+    return Application(api, settings, metrics=metrics, ready=ready, on_access=on_access)
 
 
 def _query(request: Request) -> dict[str, str]:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from wayframe.model import BadRequest, MediaFile, NotFound, Unauthorized
 from wayframe.rest import Request as PlainRequest
 from wayframe.rest import RestApi, WrongMethod, with_preview
-from wayframe.services import DEVICES, Services
+from wayframe.services import DEVICES
 
 from . import live
 from .asgi import JSON, NotImplementedHere
@@ -31,8 +31,8 @@ _INLINE = re.compile(
 class MediaLinks:
     """Answers everything below `/media`."""
 
-    def __init__(self, services: Services, api: RestApi, stall_s: float) -> None:
-        self._services = services
+    def __init__(self, api: RestApi, stall_s: float) -> None:
+        self._services = api.services
         self._api = api
         self._stall_s = stall_s
 

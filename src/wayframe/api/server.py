@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger(__name__)
@@ -21,6 +21,7 @@ _HEAD_S = 15.0
 _KEEP_ALIVE_S = 75
 _MAX_CONNECTIONS = 10_000
 _BACKLOG = 2048
+_CLEAN_UP_S = 1.0
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -72,6 +73,18 @@ class _Guarded(HttpToolsProtocol):
             self.transport.close()
 
 
+class _Tasks:
+    """The application, where cancellation just ends a request: only `HttpServer.stop` cancels, and uvicorn would log it
+    as a failure."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._app(scope, receive, send)
+
+
 class _Server(uvicorn.Server):
     """uvicorn leaves the signals to the node: its own capture re-raises them after serving."""
 
@@ -90,15 +103,20 @@ class HttpServer:
         port: int,
         *,
         tls: ssl.SSLContext | None = None,
-        grace_s: float = 10.0,
+        grace_s: float = 3.0,
         trusted_proxies: str = "",
     ) -> None:
-        """`port` 0 takes a free one. `trusted_proxies`: addresses whose X-Forwarded-For counts, comma list."""
+        """`port` 0 takes a free one.
+
+        Args:
+            grace_s: how long `stop` lets answers go on before it cuts them.
+            trusted_proxies: addresses whose X-Forwarded-For counts, comma list; empty: nobody's.
+        """
         self._host = host
         self._wanted_port = port
         self._grace_s = grace_s
         config = uvicorn.Config(
-            app,
+            _Tasks(app),
             http=_Guarded,
             ws="none",
             loop="none",
@@ -109,7 +127,6 @@ class HttpServer:
             proxy_headers=bool(trusted_proxies),
             forwarded_allow_ips=trusted_proxies or None,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(grace_s)),
             backlog=_BACKLOG,
         )
         config.load()
@@ -150,16 +167,17 @@ class HttpServer:
         if task is None:
             return
         self._server.should_exit = True
+        state = self._server.server_state
+        await asyncio.wait([task], timeout=self._grace_s)
+        # Who reads or writes sees the connection lost, and cleans up; who waits for something else is cancelled.
+        for connection in list(state.connections):
+            connection.transport.abort()
+        if state.tasks:
+            await asyncio.wait(list(state.tasks), timeout=_CLEAN_UP_S)
+        for answer in list(state.tasks):
+            answer.cancel()
         try:
-            async with asyncio.timeout(self._grace_s + 5):
+            async with asyncio.timeout(_CLEAN_UP_S):
                 await task
         except TimeoutError:
-            log.warning("http_stop_overdue", connections=len(self._server.server_state.connections))
-        for connection in list(self._server.server_state.connections):
-            transport = getattr(connection, "transport", None)
-            if transport is not None:
-                transport.abort()
-        left = list(self._server.server_state.tasks)
-        for answer in left:
-            answer.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+            log.warning("http_stop_overdue", requests=len(state.tasks))
