@@ -17,11 +17,9 @@ from .alarms import (
     TyreAlarm,
     decode_alarm,
 )
-from .attachment_messages import ListedFile
-from .attachments import (
+from .attachment_events import (
     AlarmAnnounced,
     AnnouncedFile,
-    AttachmentConnection,
     AttachmentEvent,
     AttachmentSettings,
     Block,
@@ -32,8 +30,9 @@ from .attachments import (
     PartialFile,
     Refused,
     ResendAsked,
-    encode_block,
 )
+from .attachment_messages import ListedFile
+from .attachments import AttachmentConnection, encode_block
 from .audio import AudioFormat, Hisilicon, adpcm_block, adts_header, audio_format, g726_bits
 from .clock import StreamClock
 from .media_events import (
@@ -61,6 +60,7 @@ from .packets import (
 from .parameters import PARAMETER_IDS, decode_parameter, encode_parameter
 from .ranges import RangeSet
 from .recording import Action, Decision, Recording, split_window
+from .sequence import SequenceScope
 from .signalling import (
     DECODERS,
     AttachmentList,
@@ -91,7 +91,7 @@ from .signalling import (
     SignallingMessage,
     decode_body,
 )
-from .stream import MediaConnection, SequenceScope
+from .stream import MediaConnection
 from .times import DEFAULT_OFFSET_S, NO_TIME, bcd_to_unix, unix_to_bcd
 from .wire import BodyError
 

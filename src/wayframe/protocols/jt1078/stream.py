@@ -6,13 +6,14 @@ damaged frames, number length, wrong payload types). Sans-IO: the caller passes 
 
 from __future__ import annotations
 
-import enum
 import struct
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from .audio import strip_prefix
+from .identity import length_by_structure
+from .limits import RateWindow
 from .media_events import (
     ChannelSeen,
     CodecCorrected,
@@ -25,16 +26,7 @@ from .media_events import (
     Violation,
 )
 from .packets import HEADER_LENGTHS, KINDS, MAGIC, MAX_BODY, MediaKind, Part, codec_name, inspect_nals
-
-
-class SequenceScope(enum.IntEnum):
-    """What one run of sequence numbers covers on this device."""
-
-    CONNECTION = 0
-    CHANNEL = 1
-    KIND = 2
-    NONE = 3
-    """The number never changes."""
+from .sequence import ScopeLearner, SequenceScope
 
 
 class _Head(NamedTuple):
@@ -76,8 +68,6 @@ _FORMS: Final = {
     for length in (6, 10)
     for data_type, tail in enumerate(("Q2xHH", "Q2xHH", "Q2xHH", "QH", "H"))
 }
-_SWITCH_AFTER: Final = 3
-"""Gaps explained in a row before the device is believed to count differently."""
 _NO_PACKET: Final = -4
 """The magic that is no packet is skipped."""
 _CONTINUES: Final = (Part.LAST, Part.MIDDLE)
@@ -106,14 +96,13 @@ class MediaConnection:
         self._resyncing = False
         self._noise = 0
         self._resync_times: deque[float] = deque()
-        self._rate: deque[list[int]] = deque()
-        self._rate_bytes = 0
+        self._rate = RateWindow(self._settings.max_rate_bps, self._settings.rate_window_s)
         self._open_bytes = 0
         self._channels: dict[int, _Channel] = {}
         self._scope = SequenceScope.CONNECTION
         self._next_sequence = -1
         self._video: _Channel | None = None
-        self._hints = [0, 0, 0, 0]
+        self._learner = ScopeLearner()
         self._opened: float | None = None
         self._undecided_since: float | None = None
         self._now = 0.0
@@ -153,7 +142,7 @@ class MediaConnection:
         self.counters.bytes += len(data)
         self._events = []
         self._buffer += data
-        if self._over_rate(len(data)):
+        if self._rate.exceeded(len(data), now):
             limit = self._settings.max_rate_bps / 1e6
             self._violate(f"more than {limit:g} Mbit/s over {self._settings.rate_window_s} s")
         elif len(self._buffer) >= self._need:
@@ -224,7 +213,8 @@ class MediaConnection:
             self._need = length + 10
             return 0
         data_type = view[at + length + 9] >> 4
-        if data_type > 4:
+        if data_type > 4 or (self._resyncing and view[at + 8 : at + 8 + length] != self._number):
+            # Noise may hold the magic, hardly the magic and this terminal's number behind it.
             return _NO_PACKET
         header = HEADER_LENGTHS[length, data_type]
         if left < header:
@@ -310,6 +300,8 @@ class MediaConnection:
             count += 1
             at = to
         if at > first:
+            self._noise = 0
+            self._resyncing = False
             self.counters.packets += count
             self._next_sequence = state.next_sequence = state.next_by_kind[MediaKind.VIDEO] = expected
         return at
@@ -432,17 +424,11 @@ class MediaConnection:
         following = (sequence + 1) & 0xFFFF
         by_kind = state.next_by_kind.get(kind, sequence)
         by_channel = state.next_sequence if state.next_sequence >= 0 else sequence
-        scope = self._scope
-        expected = sequence
-        if scope is SequenceScope.CONNECTION:
-            expected = self._next_sequence if self._next_sequence >= 0 else sequence
-        elif scope is SequenceScope.CHANNEL:
-            expected = by_channel
-        elif scope is SequenceScope.KIND:
-            expected = by_kind
+        by_connection = self._next_sequence if self._next_sequence >= 0 else sequence
+        expected = (by_connection, by_channel, by_kind, sequence)[self._scope]
         if sequence != expected:
             self._drop_damaged(state, kind)
-            self._learn_scope(by_channel == sequence, by_kind == sequence, following == expected)
+            self._scope = self._learner.gap(by_channel == sequence, by_kind == sequence, following == expected)
         self._next_sequence = state.next_sequence = state.next_by_kind[kind] = following
 
     def _drop_damaged(self, state: _Channel, kind: MediaKind) -> None:
@@ -456,21 +442,6 @@ class MediaConnection:
                     self._drop(channel, damaged)
                 if damaged is MediaKind.VIDEO:
                     channel.waiting = True
-
-    def _learn_scope(self, fits_channel: bool, fits_kind: bool, repeated: bool) -> None:
-        """After a gap: count which finer way of numbering would have explained it."""
-        hints = self._hints
-        for scope, fits in (
-            (SequenceScope.CHANNEL, fits_channel),
-            (SequenceScope.KIND, fits_kind),
-            (SequenceScope.NONE, repeated),
-        ):
-            hints[scope] = hints[scope] + 1 if fits else 0
-        for scope in (SequenceScope.CHANNEL, SequenceScope.KIND, SequenceScope.NONE):
-            if scope > self._scope and hints[scope] >= _SWITCH_AFTER:
-                self._scope = scope
-                self._hints = [0, 0, 0, 0]
-                return
 
     # --- identity ------------------------------------------------------------------------------------------
 
@@ -486,8 +457,10 @@ class MediaConnection:
             return self._identify(forced, matched=False, at=at)
         if left < 20:
             return self._undecided(20)
-        length = self._by_structure(at, left)
-        return self._identify(length, matched=False, at=at) if length > 0 else length
+        length = length_by_structure(self._buffer, at)
+        if length == 0:
+            return self._undecided(left + 1)
+        return self._identify(length, matched=False, at=at) if length > 0 else _NO_PACKET
 
     def _undecided(self, need: int) -> int:
         self._need = need
@@ -498,28 +471,6 @@ class MediaConnection:
     def _asked(self, at: int, length: int) -> bool:
         number = bytes(self._buffer[at + 8 : at + 8 + length])
         return self._match(number, self._buffer[at + 8 + length])
-
-    def _by_structure(self, at: int, left: int) -> int:
-        """6 or 10 by what follows the number, 0 while more bytes are needed, `_NO_PACKET` if neither can be."""
-        headers: dict[int, int] = {}
-        for length in (6, 10):
-            kind_part = self._buffer[at + length + 9]
-            if kind_part >> 4 <= 4 and kind_part & 0x0F <= 3:
-                headers[length] = HEADER_LENGTHS[length, kind_part >> 4]
-        if len(headers) < 2:
-            return next(iter(headers), _NO_PACKET)
-        for length, header in tuple(headers.items()):
-            if left < header:
-                continue
-            size = int.from_bytes(self._buffer[at + header - 2 : at + header], "big")
-            following = self._buffer[at + header + size : at + header + size + 4]
-            if size <= MAX_BODY and following == MAGIC:
-                return length
-            if size > MAX_BODY or following != MAGIC[: len(following)]:
-                del headers[length]
-        if len(headers) < 2:
-            return next(iter(headers), 6)
-        return self._undecided(left + 1)
 
     def _identify(self, length: int, *, matched: bool, at: int = 0) -> int:
         self._number_length = length
@@ -588,19 +539,6 @@ class MediaConnection:
         if len(times) >= self._settings.max_resyncs:
             window = self._settings.resync_window_s
             self._violate(f"packet boundaries lost {len(times)} times within {window:g} s")
-
-    def _over_rate(self, size: int) -> bool:
-        """Count `size` bytes in the current second and say whether the window's average is too high."""
-        second = int(self._now)
-        rate = self._rate
-        self._rate_bytes += size
-        if rate and rate[-1][0] == second:
-            rate[-1][1] += size
-            return self._rate_bytes * 8 > self._settings.max_rate_bps * self._settings.rate_window_s
-        rate.append([second, size])
-        while len(rate) > self._settings.rate_window_s or rate[0][0] <= second - self._settings.rate_window_s:
-            self._rate_bytes -= rate.popleft()[1]
-        return self._rate_bytes * 8 > self._settings.max_rate_bps * self._settings.rate_window_s
 
     def _violate(self, reason: str) -> None:
         if self.closed:
