@@ -3,3 +3,7 @@
 Bytes of a terminal enter; typed messages, flat device messages and session events leave; commands enter and bytes
 leave. Video rides on the same link (`wayframe.protocols.jt1078`).
 """
+
+from .session import Jt808Session, SessionSettings
+
+__all__ = ["Jt808Session", "SessionSettings"]
