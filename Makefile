@@ -84,7 +84,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	@touch $@
 
 .make/npm: web/package-lock.json
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || { \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
 	  echo 'The web page needs Node 20 or newer; node is:' "$$(node --version 2>&1)"; exit 1; }
 	@echo 'Installing what the web page needs (web/package-lock.json)'
 	@npm --prefix web ci --no-audit --no-fund --loglevel=error
