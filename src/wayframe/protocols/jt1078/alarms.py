@@ -432,7 +432,7 @@ HARSH_TYPES: Final[_Types] = {
 """Item 0x70, as traccar's decoder reads it."""
 
 # (identifier length, bytes of a tyre's position) in the order they are tried.
-_TYRE_FORMS: Final = ((16, 1), (40, 2), (40, 1), (16, 2), (39, 1), (38, 1), (39, 2), (38, 2))
+_TYRE_FORMS: Final = ((16, 1), (40, 2), (40, 1), (16, 2))
 
 ALARM_DECODERS: Final[dict[int, Callable[[bytes], SafetyAlarm]]] = {
     AdasAlarm.ITEM: AdasAlarm.decode,

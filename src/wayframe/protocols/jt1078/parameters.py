@@ -41,6 +41,7 @@ _VIDEO: Final = (
     "storage_mode storage_resolution storage_key_interval:2 storage_fps storage_bitrate:4 osd:2"
 )
 _CHANNEL_VIDEO: Final = _fields("channel " + _VIDEO)
+_CHANNEL_COUNTS: Final = _fields("av_count audio_count video_count")
 _CHANNEL_ENTRY: Final = _fields("physical_channel channel type ptz")
 _PERIOD: Final = _fields("wake:2:hex sleep:2:hex")
 
@@ -107,8 +108,7 @@ def encode_parameter(parameter_id: int, values: Mapping[str, Value]) -> bytes:
         return _write(_FLAT[parameter_id], values)
     if parameter_id == 0x0076:
         records = _records(values["channels"])
-        counts = [sum(record["type"] == kind for record in records) for kind in (0, 1, 2)]
-        return bytes(counts) + b"".join(_write(_CHANNEL_ENTRY, record) for record in records)
+        return _write(_CHANNEL_COUNTS, values) + b"".join(_write(_CHANNEL_ENTRY, record) for record in records)
     if parameter_id == 0x0077:
         records = _records(values["channels"])
         return bytes((len(records),)) + b"".join(_write(_CHANNEL_VIDEO, record) for record in records)
@@ -126,10 +126,7 @@ def _channels(raw: bytes) -> Values | None:
     if len(raw) < 3 or len(raw) != 3 + size * sum(raw[:3]):
         return None
     channels = [_read(_CHANNEL_ENTRY, raw, at) for at in range(3, len(raw), size)]
-    # The counts are written from the types; a terminal whose counts disagree stays raw.
-    if [sum(channel["type"] == kind for channel in channels) for kind in (0, 1, 2)] != list(raw[:3]):
-        return None
-    return {"channels": _plain(channels)}
+    return {**_read(_CHANNEL_COUNTS, raw, 0), "channels": _plain(channels)}
 
 
 def _channel_video(raw: bytes) -> Values | None:
