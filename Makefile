@@ -12,8 +12,8 @@ NPM := $(if $(WEB_SOURCES),.make/npm)
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run     start a server (web page, REST and device ports; data in ./data)'
-	@echo 'make demo    a server with driving dashcams, to look at'
+	@echo 'make run     start a server (REST, media links, device ports; data in ./data)'
+	@echo 'make demo    a server with simulated vehicles, to look at'
 	@echo 'make build   install and build, start nothing'
 	@echo 'make test    every check and every test'
 	@echo 'make check   format, lint, types and room borders only'
@@ -85,12 +85,12 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .make/npm: web/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
-	  echo 'The web page needs Node 20 or newer; node is:' "$$(node --version 2>&1)"; exit 1; }
-	@echo 'Installing what the web page needs (web/package-lock.json)'
+	  echo 'The web pages need Node 20 or newer; node is:' "$$(node --version 2>&1)"; exit 1; }
+	@echo 'Installing what the web pages need (web/package-lock.json)'
 	@npm --prefix web ci --no-audit --no-fund --loglevel=error
 	@mkdir -p .make && touch $@
 
 .make/web: .make/npm $(WEB_SOURCES)
-	@echo 'Building the web page'
+	@echo 'Building the web pages'
 	@npm --prefix web run --silent build
 	@touch $@

@@ -33,7 +33,7 @@ def test_a_bare_machine_is_ready() -> None:
     found = list(examine(load()))
     assert {check.name for check in found} >= {
         "settings", "data folder", "media folder", "database", "secret", "port 0", "address of links",
-        "address devices are told", "clock", "open files", "codecs", "web page",
+        "address devices are told", "clock", "open files", "codecs", "web pages",
     }  # fmt: skip
     assert [check for check in found if check.state is State.FAIL] == []
     assert all(check.advice for check in found if check.state is not State.OK)

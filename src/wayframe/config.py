@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         form="http://… or https://…",
     )
     http_host: str = _setting("0.0.0.0", "Address the HTTP listener binds.", form="an IP address or host name")
-    http_port: int = _port(8080, "Port of REST, media links and the web page; 0 takes a free one.")
+    http_port: int = _port(8080, "Port of REST, media links and web pages; 0 takes a free one.")
     max_upload_bytes: Bytes = _setting(4 * GIB, "Largest file accepted, on every door; more is 413.", ge=1, le=10**13)
     max_body_bytes: Bytes = _setting(4 * MIB, "Largest JSON body accepted; more is 413.", ge=KIB, le=GIB)
     requests_per_second: float = _setting(
@@ -284,9 +284,7 @@ class Port:
 
 
 PORTS: tuple[Port, ...] = (
-    Port(
-        "http_port", "http_host", "", "applications, browsers", "HTTP: REST, media links, live playlists, the web page"
-    ),
+    Port("http_port", "http_host", "", "applications, browsers", "HTTP: REST, media links, live playlists, web pages"),
     Port("jt808_port", "device_host", "", "devices", "JT/T 808 over TCP: registration, reports, commands"),
     Port("jt1078_live_port", "device_host", "public_live_port", "devices", "JT/T 1078 over TCP: live video and audio"),
     Port("jt1078_playback_port", "device_host", "public_playback_port", "devices", "JT/T 1078 over TCP: recordings"),

@@ -30,6 +30,7 @@ from wayframe.storage.database import Database, DatabaseTooNew, check_revision, 
 _SPARE_FILES = 1000
 """File descriptors a node needs beside one a device connection: viewers, files, database, workers."""
 _YEARS = range(2026, 2100)
+_PAGES = ("watch.html", "docs.html")
 
 
 class State(StrEnum):
@@ -67,7 +68,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
         _clock,
         lambda: _open_files(settings),
         _codecs,
-        _web_page,
+        _web_pages,
     )
     for check in checks:
         yield from check()
@@ -332,8 +333,11 @@ def _secret(settings: Settings) -> Iterator[Check]:
         yield Check("secret", State.OK, f"{file}, readable by its owner only; keep a copy with your backups")
 
 
-def _web_page() -> Iterator[Check]:
-    if importlib.resources.files("wayframe").joinpath("web", "index.html").is_file():
-        yield Check("web page", State.OK, "built")
+def _web_pages() -> Iterator[Check]:
+    missing = [page for page in _PAGES if not importlib.resources.files("wayframe").joinpath("web", page).is_file()]
+    if missing:
+        yield Check(
+            "web pages", State.WARN, f"not built: {', '.join(missing)}", "`make build` makes them; REST works without"
+        )
     else:
-        yield Check("web page", State.WARN, "not built", "`make build` makes it; REST works without")
+        yield Check("web pages", State.OK, "built")
