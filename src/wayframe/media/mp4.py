@@ -221,6 +221,16 @@ class Mp4Recorder:
         audio.sizes.append(len(data))
         audio.pts.append(pts_ms)
 
+    def rewind(self, pts_ms: int) -> None:
+        """Forget everything from `pts_ms` on: a device that is asked once more begins again a little earlier."""
+        if self._video is not None:
+            self._bytes -= _forget_from(self._file, self._video.sizes, self._video.pts, pts_ms)
+            kept = len(self._video.sizes)
+            del self._video.keys[kept:]
+            self._video.changes = [change for change in self._video.changes if change[0] < max(kept, 1)]
+        if self._audio is not None:
+            self._bytes -= _forget_from(self._audio.file, self._audio.sizes, self._audio.pts, pts_ms)
+
     def pending_audio(self) -> PendingAudio | None:
         """The sound that must be encoded before `finish` can include it; None when there is none."""
         audio = self._audio
@@ -304,6 +314,19 @@ class Mp4Recorder:
             size = out.tell()
         duration = sum(pictures.durations) / 1000
         return RecordingFacts(duration, facts.width, facts.height, video.codec, aac is not None, len(video.sizes), size)
+
+
+def _forget_from(file: BinaryIO, sizes: array[int], pts: array[int], pts_ms: int) -> int:
+    """Drop the samples at the end that are not before `pts_ms`; returns their bytes."""
+    kept = len(pts)
+    while kept and pts[kept - 1] >= pts_ms:
+        kept -= 1
+    dropped = sum(sizes[kept:])
+    if dropped:
+        file.seek(-dropped, os.SEEK_CUR)
+        file.truncate()
+        del sizes[kept:], pts[kept:]
+    return dropped
 
 
 def _picture_durations(pts: array[int]) -> array[int]:
