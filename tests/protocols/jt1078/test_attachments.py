@@ -16,7 +16,6 @@ from wayframe.protocols.jt1078 import (
     AlarmAnnounced,
     AlarmIdentifier,
     AnnouncedFile,
-    AttachmentConnection,
     AttachmentEvent,
     AttachmentList,
     AttachmentSettings,
@@ -34,8 +33,8 @@ from wayframe.protocols.jt1078 import (
     Refused,
     ResendAsked,
     decode_body,
-    encode_block,
 )
+from wayframe.protocols.jt1078.attachments import AttachmentConnection, encode_block
 
 NUMBER = bytes.fromhex("0091820044f1")
 ALARM = "f3c4a1d2" * 4

@@ -2,6 +2,9 @@
 
 In: bytes of media and attachment connections, bodies of the video messages on the 808 link, alarm items of location
 reports. Out: frames, file blocks, records, parameters, and the bytes to answer with. Time is passed in.
+
+`AttachmentConnection` has a door of its own, `attachments`: it alone needs the frames of `protocols.jt808`, whose
+session in turn reads the bodies from here.
 """
 
 from .alarms import (
@@ -32,7 +35,6 @@ from .attachment_events import (
     ResendAsked,
 )
 from .attachment_messages import ListedFile
-from .attachments import AttachmentConnection, encode_block
 from .audio import AudioFormat, Hisilicon, adpcm_block, adts_header, audio_format, g726_bits
 from .clock import StreamClock
 from .media_events import (
@@ -106,7 +108,6 @@ __all__ = [
     "AlarmAnnounced",
     "AlarmIdentifier",
     "AnnouncedFile",
-    "AttachmentConnection",
     "AttachmentEvent",
     "AttachmentList",
     "AttachmentName",
@@ -187,7 +188,6 @@ __all__ = [
     "decode_packet",
     "decode_parameter",
     "decode_states",
-    "encode_block",
     "encode_parameter",
     "encode_state",
     "g726_bits",
