@@ -16,7 +16,7 @@ from ..jt1078.signalling import (
     RecordingList,
     RecordingQuery,
 )
-from ..jt1078.times import bcd_to_unix, unix_to_bcd
+from ..jt1078.times import NO_TIME, bcd_to_unix, unix_to_bcd
 from .ids import MessageId
 from .procedures import Context, Procedure, integer, number, string
 
@@ -219,12 +219,17 @@ class Playback(MediaProcedure):
     def __init__(self, request: CommandRequest, context: Context) -> None:
         """Properties `channel`, `from`, `to` or `duration`, `quality`."""
         super().__init__(request, context)
-        self._stream = _PLAYBACK_STREAMS.get(string(request.properties, "quality", "sub"), 0)
-        self._begin = number(request.properties, "from")
-        self._end = number(request.properties, "to") or self._begin + number(request.properties, "duration")
+        given = request.properties
+        self._stream = _PLAYBACK_STREAMS.get(string(given, "quality"), 0)
+        self._begin = number(given, "from")
+        length = number(given, "duration")
+        self._end = number(given, "to") or (self._begin + length if length else 0.0)
 
     def start(self, now: float) -> None:
         """Refuse what no terminal can play, else ask."""
+        if self._end and self._end <= self._begin:
+            self.fail("`to` must be after `from`")
+            return
         try:
             self.order()
         except ValueError as error:
@@ -259,7 +264,7 @@ class Playback(MediaProcedure):
             mode=0,
             speed=0,
             start=unix_to_bcd(math.floor(self._begin), offset),
-            end=unix_to_bcd(math.ceil(self._end), offset),
+            end=unix_to_bcd(math.ceil(self._end), offset) if self._end else NO_TIME,
         )
         return message.ID, message.encode()
 
