@@ -145,7 +145,7 @@ _START_VIDEOSTREAM = CommandSpec(
 _PLAYBACK_VIDEO = CommandSpec(
     "playback_video",
     "Play back video",
-    "Show a recording from the device's memory as a stream, without storing it. Plays until stopped if no end is given.",
+    "Show a recording from the device's memory as a stream, without storing it. Without an end it plays until stopped.",
     _form(
         "Play back video",
         {
@@ -345,9 +345,7 @@ _CONFIRM_ALARM = CommandSpec(
                 "description": "All if none is named.",
                 "items": {"type": "string", "enum": list(CONFIRMABLE)},
             },
-            "serial": _integer(
-                "Serial number", 0, 0xFFFF, "Of the report with the alarm (event.seqnum); 0 for all.", 0
-            ),
+            "serial": _integer("Serial number", 0, 0xFFFF, "Of the report (event.seqnum); 0 for all.", 0),
         },
     ),
     (_example("The panic button", alarms=["emergency"]),),

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .frames import Frame
+from .ids import MessageId
+from .terminal import Authentication, Registration
 
 _CODE_BYTES = 8
 
@@ -41,3 +47,32 @@ def authentication_code(secret: bytes, number: bytes) -> str:
 def is_code(secret: bytes, number: bytes, code: str) -> bool:
     """Whether the code is the one this platform issued for the number; compared in constant time."""
     return hmac.compare_digest(authentication_code(secret, number).encode(), code.encode("utf-8", "replace"))
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a terminal says of itself at the beginning."""
+
+    proven: bool = False
+    """Whether it presents the code that was issued to its number."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """Maker, model, plate, IMEI, software version."""
+
+
+def introduction(frame: Frame, secret: bytes) -> Introduction:
+    """The introduction in a first message. Raises `BodyError`."""
+    number, layout = frame.header.number, frame.header.layout
+    if frame.header.message_id == MessageId.REGISTER:
+        hello = Registration.decode(frame.body, layout)
+        named = {"maker": hello.maker, "model": hello.model, "terminal_id": hello.terminal_id}
+        # Without a plate colour the plate is the chassis number (S13 8.5).
+        return Introduction(False, _filled({**named, "plate" if hello.plate_color else "vin": hello.plate}))
+    if frame.header.message_id == MessageId.AUTHENTICATE:
+        login = Authentication.decode(frame.body, layout)
+        details = _filled({"imei": login.imei, "software_version": login.software})
+        return Introduction(is_code(secret, number, login.code), details)
+    return Introduction()
+
+
+def _filled(texts: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: text for name, text in texts.items() if text}
