@@ -20,14 +20,13 @@ from wayframe.api import DoorSettings, HttpServer, build_app
 from wayframe.bus import Bus
 from wayframe.config import Settings
 from wayframe.gateway import Gateway, GatewaySettings
-from wayframe.media import MediaWorkers
+from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
 from wayframe.model import Channel, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
 from wayframe.protocols.device import DeviceSession, Endpoints
 from wayframe.protocols.registry import PROTOCOLS, SessionOptions
 from wayframe.rest import RateLimiter, RestApi, Site
-from wayframe.rest import Services as RestServices
 from wayframe.services import (
     CHANNELS,
     CUSTOMER,
@@ -58,12 +57,12 @@ from wayframe.storage import (
     DirectorySpool,
     LogTable,
     MediaTable,
-    MessageStore,
     StateTable,
     TelemetryTable,
     TokenTable,
-    load_or_create_secret,
+    secret,
 )
+from wayframe.storage.messages import MessageStore
 
 log = structlog.get_logger("wayframe.node")
 
@@ -76,6 +75,8 @@ class Node:
     """One server."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.http_port == 0:  # links must name the port before anything listens
+            settings = settings.model_copy(update={"http_port": _free_port(settings.http_host)})
         self.settings = settings
         self.clock = SystemClock()
         self.ids = MicrosecondIds(self.clock)
@@ -83,14 +84,15 @@ class Node:
         self.master_key: str | None = None
         """The key of the master token, on the very first start only."""
         self._running: list[asyncio.Task[None]] = []
+        self._failing: set[str] = set()
         self._secret_path = settings.secret_file
         self.db = Database(settings.database)
         self.blobs = DirectoryBlobs(settings.blobs)
         self.spool = DirectorySpool(settings.blobs / "live")
         self.workers = MediaWorkers(
             size=settings.media_workers,
-            memory_bytes=settings.worker_memory_bytes,
-            conversions=settings.live_conversions,
+            limits=MediaLimits(memory_bytes=settings.worker_memory_bytes),
+            conversion_slots=settings.live_conversions,
         )
 
     # --- building -----------------------------------------------------------------------------------------------
@@ -195,11 +197,10 @@ class Node:
         directory.channel_uris(self.gateway.uri)
         self.metrics = registry_of(self.services, self.gateway, self.bus)
         site = Site(public_url=links.base)
-        rest = RestServices(directory, catalogue, connections, commands, history, media, site)
         limiter = RateLimiter(settings.requests_per_second, settings.requests_burst)
-        self.rest = RestApi(rest, clock, limiter=limiter)
+        self.rest = RestApi(self.services, site, clock, limiter=limiter)
         door = DoorSettings(version=__version__, max_body_bytes=settings.max_body_bytes)
-        app = build_app(self.rest, media, live, door, ready=self.ready, metrics=self.metrics)
+        app = build_app(self.rest, door, ready=self.ready, metrics=self.metrics)
         self.http = HttpServer(app, settings.http_host, settings.http_port)
 
     def _session_factory(self, secret: bytes) -> Callable[[Channel, Endpoints], DeviceSession]:
@@ -241,8 +242,8 @@ class Node:
         self._run(services.commands.run(), "commands")
         self._run(services.live.run(), "live")
         self._run(self.gateway.run(), "gateway")
-        self._run(self._every(1.0, services.history.save_telemetry), "telemetry")
-        self._run(self._every(_UPKEEP_S, self._upkeep), "upkeep")
+        self._run(self._every(1.0, "saving telemetry", services.history.save_telemetry), "telemetry")
+        self._run(self._every(_UPKEEP_S, "upkeep", self._upkeep), "upkeep")
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):
             assert isinstance(entry.item, Channel)
@@ -254,9 +255,8 @@ class Node:
 
     async def message_store_opened(self) -> None:
         """Build the house on the open database."""
-        secret = await asyncio.to_thread(load_or_create_secret, self._secret_path)
-        self._build(secret)
-        await self.message_store.open()
+        node_secret = await asyncio.to_thread(secret.load_or_create, self._secret_path)
+        self._build(node_secret)
 
     async def stop(self) -> None:
         """Close doors, then write what is under way. Takes at most `stop_grace_s`."""
@@ -298,22 +298,25 @@ class Node:
 
     def ready(self) -> str:
         """Empty when requests can be served, else why not."""
-        failed = [task.get_name() for task in self._running if task.done()]
-        return f"these parts have stopped: {', '.join(failed)}" if failed else ""
+        stopped = [task.get_name() for task in self._running if task.done()]
+        if stopped:
+            return f"these parts have stopped: {', '.join(stopped)}"
+        return f"this fails since its last try: {', '.join(sorted(self._failing))}" if self._failing else ""
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
         task.add_done_callback(_report_end)
         self._running.append(task)
 
-    @staticmethod
-    async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:
                 await work()
+                self._failing.discard(name)
             except Exception:
-                log.exception("upkeep_failed", work=getattr(work, "__name__", ""))
+                self._failing.add(name)
+                log.exception("upkeep_failed", work=name)
 
     async def _upkeep(self) -> None:
         """Once a minute: retention, compaction, activity."""
@@ -363,6 +366,12 @@ class Node:
             f"  Master token, shown this once:\n\n    {self.master_key}\n",
             flush=True,
         )
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

@@ -227,21 +227,19 @@ async def test_a_killed_writer_leaves_whole_files_and_sweepable_rests(blobs: Dir
 async def test_a_spool_holds_segments_until_the_next_start(tmp_path: Path) -> None:
     spool = DirectorySpool(tmp_path / "live")
     await spool.open()
-    await spool.put("stream/000001.ts", b"one")
-    await spool.put("stream/000001.ts", b"two")
-    await spool.put("other", b"three")
-    assert await spool.get("stream/000001.ts") == b"two"
-    assert await spool.get("stream/000002.ts") is None
-    await spool.delete("other")
-    await spool.delete("other")
-    await spool.put("gone/1", b"1")
-    await spool.delete_group("gone")
-    assert [p.name for p in spool.root.rglob("*") if p.is_file()] == ["000001.ts"]
+    spool.put("000001.ts", b"one")
+    spool.put("000001.ts", b"two")
+    spool.put("other", b"three")
+    assert spool.get("000001.ts") == b"two"
+    assert spool.get("000002.ts") is None
+    spool.delete("other")
+    spool.delete("other")
+    assert spool.get("other") is None
+    for name in ("../x", "a/b", "", ".hidden"):
+        with pytest.raises(ValueError):
+            spool.put(name, b"")
     await spool.open()
-    assert await spool.get("stream/000001.ts") is None
-    for name in ("../x", "/etc/passwd", ".hidden", "a/../b", "a/b/c", ""):
-        with pytest.raises(ValueError, match="not a name"):
-            await spool.put(name, b"")
+    assert spool.get("000001.ts") is None
 
 
 async def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:

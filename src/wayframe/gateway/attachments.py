@@ -20,6 +20,7 @@ from wayframe.protocols.jt1078.attachment_events import (
 from wayframe.protocols.jt1078.attachments import AttachmentConnection
 from wayframe.protocols.jt1078.names import parse_name
 from wayframe.services import Connection, NewFile
+from wayframe.services.media import kind_of
 from wayframe.storage import BlobWriter
 
 from .peers import Peer
@@ -164,7 +165,7 @@ def described(event: FileComplete, upload: AlarmUpload, head: bytes) -> NewFile:
     # Only the alarm's own report says that the alarm happened now; its files say which alarm they belong to.
     return NewFile(
         name=event.name,
-        kind=seen.kind,
+        kind=kind_of(seen),
         mime=seen.mime,
         created=upload.expected.created,
         channel=channel,

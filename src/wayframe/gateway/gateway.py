@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -14,6 +12,7 @@ from wayframe.media import sniff
 from wayframe.model import Channel, Clock, Ids, WayframeError
 from wayframe.protocols.device import DeviceSession, Endpoints, FileReceived, MediaKind, MediaNews
 from wayframe.services import Background, Entry, Feed, NewFile, Services
+from wayframe.services.media import kind_of
 from wayframe.storage import Blob, BlobStore, BlobWriter
 
 from .attachments import AttachmentPeer
@@ -26,7 +25,6 @@ from .signalling import SignallingPeer
 log = structlog.get_logger("wayframe.gateway")
 
 _BACKLOG = 512
-_SEEN_IDENTS = 1000
 _MAINTENANCE_S = 60.0
 SessionFactory = Callable[[Channel, Endpoints], DeviceSession]
 
@@ -94,7 +92,6 @@ class Gateway:
         self._media: dict[str, asyncio.Server] = {}
         self._background = Background("gateway")
         self.spawn = self._background.spawn
-        self._idents: dict[int, OrderedDict[str, tuple[float, str]]] = {}
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -203,19 +200,6 @@ class Gateway:
         types = self.services.directory.catalogue.protocol(channel.protocol_id).device_types
         return int(channel.configuration.get("device_type_id", types[0].id))
 
-    def seen_ident(self, channel_id: int, ident: str, source: str) -> None:
-        """Remember an unknown ident for `GET /gw/channels/{id}/idents`."""
-        seen = self._idents.setdefault(channel_id, OrderedDict())
-        seen[ident] = (self.clock.now(), source)
-        seen.move_to_end(ident)
-        while len(seen) > _SEEN_IDENTS:
-            seen.popitem(last=False)
-
-    def idents(self, channel_id: int) -> list[dict[str, Any]]:
-        """Unknown idents seen on a channel, newest last."""
-        seen = self._idents.get(channel_id, OrderedDict())
-        return [{"ident": ident, "last_seen": when, "source": source} for ident, (when, source) in seen.items()]
-
     def signalling_of(self, entry: Entry) -> SignallingPeer | None:
         """The open signalling connection of a device."""
         return self._signalling.get(entry.id)
@@ -272,7 +256,7 @@ class Gateway:
         """Store a file that came over signalling. Returns whether it is durable."""
         seen = sniff(event.data[:4096])
         facts = NewFile(
-            name=event.name, kind=seen.kind, mime=seen.mime, created=event.created, channel=event.channel,
+            name=event.name, kind=kind_of(seen), mime=seen.mime, created=event.created, channel=event.channel,
             channel_id=channel_id, message_params=event.parameters, command_id=event.command_id or 0,
         )  # fmt: skip
         try:

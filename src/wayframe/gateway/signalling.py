@@ -170,7 +170,7 @@ class SignallingPeer(Peer):
         if entry is None and self._gateway.creates_unknown(channel):
             self._spawn(self._create(ident, event))
         elif entry is None:
-            self._gateway.seen_ident(channel.id, ident, self.source)
+            self._gateway.services.connections.saw_ident(channel.id, ident, self.source, self._gateway.clock.now())
             create = f'POST /gw/devices [{{"device_type_id": {self._gateway.default_type(channel)}, "configuration": '
             hint = f'{create}{{"ident": "{ident}"}}}}]'
             self._channel_log(Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": f"unknown ident; {hint}"})

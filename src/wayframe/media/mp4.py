@@ -152,9 +152,9 @@ class Mp4Recorder:
     def video(self, codec: Codec, data: bytes, pts_ms: int, key: bool) -> None:
         """Append one Annex B access unit. Everything before the first complete key frame is dropped."""
         nals = split_annexb(data)
-        sets = parameter_sets(codec, nals) if key or self._video is None else None
-        if self._video is None:
-            if not key or sets is None:
+        sets = parameter_sets(codec, nals) if key else None
+        if self._video is None or not self._video.sizes:
+            if sets is None:
                 self.dropped += 1
                 return
             self._video = _Video(codec, [sets])
@@ -249,7 +249,7 @@ class Mp4Recorder:
         if not self._open:
             raise MediaError("this recording was finished or abandoned before")
         video = self._video
-        if video is None:
+        if video is None or not video.sizes:
             self.abandon()
             raise EmptyRecording(
                 f"no key frame with parameter sets arrived ({self.dropped} frames dropped): nothing to play"

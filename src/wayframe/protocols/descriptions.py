@@ -26,6 +26,8 @@ class CommandSpec:
     """Schema of the properties; unknown ones are refused."""
     examples: tuple[Mapping[str, Any], ...] = ()
     """`{"description": …, "properties": {…}}` each; the properties pass the schema."""
+    repeatable: bool = True
+    """Sending it twice does no harm. One that is not is never sent again once it may have arrived (ruling 2)."""
 
 
 @dataclass(frozen=True, slots=True)

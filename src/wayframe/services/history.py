@@ -23,7 +23,8 @@ from wayframe.expressions import Environment, Expression, ExpressionError, Mode
 from wayframe.expressions import compile as compile_expression
 from wayframe.model import BadRequest, Clock, Event, Json, LogRecord, StoredMessage, Unavailable
 from wayframe.model.query import HistoryQuery
-from wayframe.storage import LogTable, MessageStore, StateTable, TelemetryTable
+from wayframe.storage import LogTable, StateTable, TelemetryTable
+from wayframe.storage.messages import MessageStore
 
 from .directory import DEVICES, Directory, Entry, message_digest
 from .journal import Journal
@@ -83,7 +84,8 @@ class History:
         self._waiting: list[_Report] = []
         self._arrived = asyncio.Event()
         self._dirty: set[int] = set()
-        self._announced_seq = 0
+        self._applying = asyncio.Lock()
+        self._saved_seq = 0
         self.stored = 0
         """Messages stored since the start."""
         self.duplicates = 0
@@ -145,8 +147,11 @@ class History:
         batch, self._waiting = self._waiting[: self._batch_rows * 4], self._waiting[self._batch_rows * 4 :]
         if not self._waiting:
             self._arrived.clear()
-        if not batch:
-            return
+        if batch:
+            async with self._applying:
+                await self._store_and_apply(batch)
+
+    async def _store_and_apply(self, batch: list[_Report]) -> None:
         try:
             fresh = await self._messages.append([report.stored for report in batch])
         except Exception as error:
@@ -162,7 +167,6 @@ class History:
                 report.last.set_result(None)
         self.stored += sum(fresh)
         self.duplicates += len(fresh) - sum(fresh)
-        self._announced_seq = max(self._announced_seq, self._messages.last_seq)
 
     def _apply(self, entry: Entry, message: dict[str, Json]) -> None:
         """Move the device's telemetry on and announce the message."""
@@ -183,8 +187,9 @@ class History:
 
     async def save_telemetry(self) -> None:
         """Write the telemetry records that changed, and up to where messages were announced. Called every second."""
-        dirty, self._dirty = self._dirty, set()
-        seq = self._announced_seq
+        async with self._applying:  # what is in the database is in memory too
+            seq = await self._messages.last_seq()
+            dirty, self._dirty = self._dirty, set()
         records = {}
         for device_id in dirty:
             entry = self._directory.device(device_id)
@@ -192,19 +197,22 @@ class History:
                 records[device_id] = telemetry_record(entry.view)
         if records:
             await self._telemetry.save_many(records)
-        await self._state.put({_CURSOR: str(seq).encode()})
+        if seq > self._saved_seq:
+            await self._state.put({_CURSOR: str(seq).encode()})
+            self._saved_seq = seq
 
     async def recover(self) -> int:
         """At start: apply and announce what was stored after the cursor. Returns how many messages that were."""
         saved = await self._state.get(_CURSOR)
-        self._announced_seq = int(saved) if saved else 0
+        self._saved_seq = int(saved) if saved else 0
+        seen = self._saved_seq
         count = 0
-        while rows := await self._messages.after(self._announced_seq, _SCAN_PAGE):
+        while rows := await self._messages.after(seen, _SCAN_PAGE):
             for seq, stored in rows:
                 entry = self._directory.device(stored.device_id)
                 if entry is not None:
                     self._apply(entry, shown_message(entry, stored.body))
-                self._announced_seq = seq
+                seen = seq
             count += len(rows)
         return count
 
@@ -241,8 +249,8 @@ class History:
         found: list[dict[str, Json]] = []
         page = _SCAN_PAGE if wanted else min(query.count, _SCAN_PAGE * 5)
         async for rows in self._messages.scan(list(by_id), query.from_, query.to, query.reverse, page):
-            for device_id, body in rows:
-                message = shown_message(by_id[device_id], body)
+            for row in rows:
+                message = shown_message(by_id[row.device_id], row.body)
                 if "media" in message:
                     message = self._links.render(message)
                 if wanted is None or wanted.matches(message, env):

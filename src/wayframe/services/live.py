@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -112,23 +111,20 @@ class LiveSession:
         if self._converter is not None:
             self._converter.push(data, at, key)
         else:
-            self._package(AccessUnit(self._stream_codec(), key, at, data), now)
+            self._package(data, at, key, now)
 
-    def _stream_codec(self) -> Any:
-        return self.video_codec
-
-    def _package(self, unit: AccessUnit, now: float) -> None:
+    def _package(self, data: bytes, pts_ms: int, key: bool, now: float) -> None:
         stream = self.stream
         if stream is None or self.ended:
             return
-        recorded = self.expected.start + unit.pts_ms / 1000 if self.expected.start else None
-        stream.video(unit.data, unit.pts_ms, unit.key, now, recorded)
-        if unit.key and stream.frames:
+        recorded = self.expected.start + pts_ms / 1000 if self.expected.start else None
+        stream.video(data, pts_ms, key, now, recorded)
+        if key and stream.frames:
             self._owner.begun(self)
 
     def converted(self, unit: AccessUnit) -> None:
         """A converted picture came back from its worker."""
-        self._package(unit, self._owner.clock.now())
+        self._package(unit.data, unit.pts_ms, unit.key, self._owner.clock.now())
 
     def audio(self, codec: str, data: bytes, pts_ms: int, rate: int, channels: int) -> None:
         if self.ended or self.stream is None or self._audio_failed:
@@ -144,6 +140,15 @@ class LiveSession:
                 self._audio_failed = True
                 return
         self._encoder.push(data, at)
+
+    def failed(self, reason: str) -> None:
+        """The converter gave up."""
+        if reason and not self.ended:
+            self._owner.end(self, f"the conversion failed: {reason}")
+
+    def silent(self, reason: str) -> None:
+        """The sound encoder gave up; the pictures go on."""
+        self._audio_failed = True
 
     def encoded(self, frame: bytes, pts_ms: int, config: AudioConfig) -> None:
         """A sound frame, ready for the stream."""
@@ -175,10 +180,9 @@ class LiveSession:
     def finish(self, now: float) -> None:
         """End the stream and the device's part in it."""
         self.ended_at = now
-        if self._converter is not None:
-            self._converter.close()
-        if self._encoder is not None:
-            self._encoder.close()
+        for worker in (self._converter, self._encoder):
+            if worker is not None:
+                self._owner.close_later(worker)
         if self.stream is not None:
             self.stream.end()
         self._tell(MediaNews.STOPPED, 0.0)
@@ -263,10 +267,13 @@ class Live:
                 raise self._media.quota.full(session.entry.device)
             passes = codec == "h264" or (codec == "h265" and self._settings.pass_h265)
             if not passes:
-                session.use_converter(self._processing.open_converter(codec, session.converted))
-            stream_codec = codec if passes else "h264"
+                session.use_converter(self._processing.open_converter(codec, session.converted, session.failed))
             session.stream = LiveStream(
-                stream_codec, base=f"{session.uuid}/", spool=self._spool, expects_audio=True, clock=self.clock.now
+                "h265" if passes and codec == "h265" else "h264",
+                base=f"{session.uuid}/",
+                spool=self._spool,
+                expects_audio=True,
+                clock=self.clock.now,
             )
             return True
         except (NoConversionSlot, MediaError, StorageFull) as error:
@@ -298,10 +305,14 @@ class Live:
     def encoder(self, session: LiveSession, codec: str, rate: int, channels: int) -> AudioEncoder | None:
         """A sound encoder, or None where this server has none for the codec."""
         try:
-            return self._processing.open_encoder(codec, rate, channels, session.encoded)
+            return self._processing.open_encoder(codec, rate, channels, session.encoded, session.silent)
         except MediaError as error:
             log.warning("live_without_sound", device=session.entry.id, codec=codec, reason=str(error))
             return None
+
+    def close_later(self, worker: VideoConverter | AudioEncoder) -> None:
+        """End a worker's session beside everything else."""
+        self._background.spawn(worker.close())
 
     def started_at(self, session: LiveSession) -> float:
         """When the first key frame came."""

@@ -20,7 +20,7 @@ import structlog
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wayframe.expressions import Environment
-from wayframe.media import sniff
+from wayframe.media import Kind, Sniffed, sniff
 from wayframe.model import (
     BadRequest,
     Clock,
@@ -243,7 +243,7 @@ class MediaStore:
             )
         seen = sniff(upload.head)
         extension = name.rpartition(".")[2].lower()
-        kind, mime = seen.kind, seen.mime
+        kind, mime = kind_of(seen), seen.mime
         if kind == "other" and (asked == "tacho" or (asked is UNSET and extension in _TACHO_EXTENSIONS)):
             kind, mime = "tacho", "application/octet-stream"
         meta = dict(data.meta)
@@ -512,6 +512,11 @@ def message_object(file: MediaFile) -> dict[str, Json]:
         "uuid": file.uuid, "name": file.name, "size": file.size, "mime": file.mime, "created": file.created,
         "meta": file.meta,
     }  # fmt: skip
+
+
+def kind_of(seen: Sniffed) -> str:
+    """The word the API has for a kind of file."""
+    return "tacho" if seen.kind is Kind.TACHOGRAPH else seen.kind.value
 
 
 def clean_name(name: str, default: str) -> str:

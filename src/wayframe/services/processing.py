@@ -17,6 +17,7 @@ import structlog
 from wayframe.media import (
     AccessUnit,
     AudioConfig,
+    Kind,
     MediaError,
     MediaFacts,
     MediaWorkers,
@@ -39,7 +40,7 @@ class VideoConverter(Protocol):
     def push(self, data: bytes, pts_ms: int, key: bool) -> None:
         """One access unit; converted ones come by callback."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """No more."""
 
 
@@ -49,7 +50,7 @@ class AudioEncoder(Protocol):
     def push(self, data: bytes, pts_ms: int) -> None:
         """One payload; AAC frames come by callback."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """No more."""
 
 
@@ -104,7 +105,7 @@ class Processing:
         if kind not in ("video", "image"):
             return ""
         try:
-            picture = await self._workers.preview(path, kind)
+            picture = await self._workers.preview(path, Kind(kind))
         except MediaError as error:
             log.info("no_preview", reason=str(error))
             return ""
@@ -143,22 +144,29 @@ class Processing:
             log.info("no_poster", reason=str(error))
             return None
 
-    def open_converter(self, codec: str, deliver: Callable[[AccessUnit], None]) -> VideoConverter:
+    def open_converter(
+        self, codec: str, deliver: Callable[[AccessUnit], None], ended: Callable[[str], None]
+    ) -> VideoConverter:
         """A converter to H.264. Raises `NoConversionSlot`, `MediaError`."""
         if not self._workers.available:
             raise MediaError(
                 f"live {codec} needs conversion, and PyAV is not installed: install the extra [media], set the camera "
                 "to H.264, or set live_h265 = pass"
             )
-        return self._workers.video_stream(codec, deliver)
+        return self._workers.video_stream(codec, deliver, ended)
 
     def open_encoder(
-        self, codec: str, rate: int, channels: int, deliver: Callable[[bytes, int, AudioConfig], None]
+        self,
+        codec: str,
+        rate: int,
+        channels: int,
+        deliver: Callable[[bytes, int, AudioConfig], None],
+        ended: Callable[[str], None],
     ) -> AudioEncoder:
         """An encoder to AAC. Raises `MediaError`."""
         if not self._workers.available:
             raise MediaError("sound needs conversion, and PyAV is not installed")
-        return self._workers.audio_stream(codec, rate, channels, deliver)
+        return self._workers.audio_stream(codec, rate, channels, deliver, ended)
 
 
 def playable(facts: MediaFacts, mime: str) -> bool:
@@ -185,6 +193,6 @@ def measured(facts: MediaFacts) -> dict[str, Json]:
         shown |= {"width": facts.width, "height": facts.height}
     if facts.duration_s:
         shown["duration"] = round(facts.duration_s, 3)
-    if facts.kind == "video":
+    if facts.kind is Kind.VIDEO:
         shown |= {"video_codec": facts.video_codec, "has_audio": bool(facts.has_audio)}
     return shown

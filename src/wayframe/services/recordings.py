@@ -69,9 +69,12 @@ class RecordingFeed:
         self._act(self._decision.frame(pts_ms, now))
 
     def _write(self, codec: str, data: bytes, key: bool, at: int) -> None:
-        if codec not in ("h264", "h265"):
+        if codec == "h264":
+            self.recorder.video("h264", data, at, key)
+        elif codec == "h265":
+            self.recorder.video("h265", data, at, key)
+        else:
             raise MediaError(f"video codec {codec} is not supported for recordings")
-        self.recorder.video(codec, data, at, key)
         self._owner.reserve(self)
 
     def audio(self, codec: str, data: bytes, pts_ms: int, rate: int, channels: int) -> None:

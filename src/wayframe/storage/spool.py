@@ -7,13 +7,15 @@ import re
 import shutil
 from pathlib import Path
 
-from .blobs import disk_full
-
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127})?")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
 
 class DirectorySpool:
-    """Named bytes below `root`; names are `name` or `group/name` of letters, digits, `_`, `-` and `.`."""
+    """Named bytes in one folder; names are letters, digits, `_`, `-` and `.`.
+
+    Writing is not awaited: a segment is a few hundred kilobytes into the page cache, never synced, cheaper than a hop
+    to a thread; and what a crash loses here nobody misses.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -21,52 +23,34 @@ class DirectorySpool:
 
     async def open(self) -> None:
         """Wipe what an earlier run left."""
-        await asyncio.to_thread(self._wipe, self.root)
+        await asyncio.to_thread(self._wipe)
 
-    async def put(self, name: str, data: bytes) -> None:
-        """Write; replaces what was there in one step. Raises `StorageFull`, `ValueError` for a bad name."""
+    def put(self, name: str, data: bytes) -> None:
+        """Write; replaces what was there. Raises `OSError` when the disk is full, `ValueError` for a bad name."""
+        path = self.path(name)
         try:
-            await asyncio.to_thread(_write, self.path(name), data)
-        except OSError as error:
-            raise disk_full(error) from error
+            path.write_bytes(data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
-    async def get(self, name: str) -> bytes | None:
+    def get(self, name: str) -> bytes | None:
         """Read; None if there is none."""
-        return await asyncio.to_thread(_read, self.path(name))
+        try:
+            return self.path(name).read_bytes()
+        except FileNotFoundError:
+            return None
 
-    async def delete(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Remove; no harm if it is gone."""
-        await asyncio.to_thread(self.path(name).unlink, missing_ok=True)
-
-    async def delete_group(self, group: str) -> None:
-        """Remove everything named `group/…`."""
-        await asyncio.to_thread(shutil.rmtree, self.path(group), ignore_errors=True)
+        self.path(name).unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
-        """Where the bytes of a name are, for sendfile."""
+        """Where the bytes of a name are."""
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a name for the spool: {name!r}")
         return self.root / name
 
-    @staticmethod
-    def _wipe(root: Path) -> None:
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir(parents=True, exist_ok=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.rename(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    def _wipe(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True, exist_ok=True)
