@@ -11,6 +11,7 @@ from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 from .logs import LogTable
 from .media import MediaTable
+from .messages import HistoryMessage, MessageStore
 from .secret import SecretError
 from .spool import DirectorySpool
 from .state import StateTable
@@ -27,8 +28,10 @@ __all__ = [
     "DeviceTable",
     "DirectoryBlobs",
     "DirectorySpool",
+    "HistoryMessage",
     "LogTable",
     "MediaTable",
+    "MessageStore",
     "SecretError",
     "StateTable",
     "TelemetryTable",

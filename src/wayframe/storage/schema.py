@@ -331,13 +331,13 @@ message_chunks = Table(
     _required("last", _INT64),
     _required("first_arrival", _INT64),
     _required("last_arrival", _INT64),
-    _required("count", _INT64),
-    _required("bytes", _INT64),
-    _required("keys", LargeBinary),
+    _required("messages", _INT64),
+    _required("size", _INT64),
+    _required("heads", LargeBinary),
     _required("body", LargeBinary),
-    Index("message_chunks_span", "device_id", "first", "last", "count"),
-    Index("message_chunks_arrival", "device_id", "last_arrival", "first_arrival", "bytes"),
+    Index("message_chunks_span", "device_id", "last", "first", "messages"),
+    Index("message_chunks_arrival", "device_id", "last_arrival", "first_arrival", "size"),
     Index("message_chunks_time", "last", "first", "device_id"),
     sqlite_autoincrement=True,
 )
-"""Older messages, compressed, one chunk a device and span. `bytes` counts them as plain JSON. Times in microseconds."""
+"""Older messages, compressed, one chunk a device and span. `size` counts them as plain JSON. Times in microseconds."""

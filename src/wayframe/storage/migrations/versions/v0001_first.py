@@ -216,12 +216,12 @@ def upgrade() -> None:
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.Column("first_arrival", sa.BigInteger(), nullable=False),
         sa.Column("last_arrival", sa.BigInteger(), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
-        sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("keys", sa.LargeBinary(), nullable=False),
+        sa.Column("messages", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("heads", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("message_chunks_arrival", "message_chunks", ["device_id", "last_arrival", "first_arrival", "bytes"])
-    op.create_index("message_chunks_span", "message_chunks", ["device_id", "first", "last", "count"])
+    op.create_index("message_chunks_arrival", "message_chunks", ["device_id", "last_arrival", "first_arrival", "size"])
+    op.create_index("message_chunks_span", "message_chunks", ["device_id", "last", "first", "messages"])
     op.create_index("message_chunks_time", "message_chunks", ["last", "first", "device_id"])
