@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,56 @@ def test_logs_name_no_key(serving: Serving) -> None:
     key = serving.wayframe("token", "create").strip()
     httpx.get(f"{serving.url}/gw/devices/all?token={key}", headers={"Authorization": f"Bearer {key}"})
     assert key not in (serving.folder / "log").read_text()
+
+
+def test_the_quickstart_works_as_written(serving: Serving) -> None:
+    """Every shell block of docs/quickstart.md, in order; only address and port are this server's."""
+    text = (ROOT / "docs/quickstart.md").read_text()
+    text = text.replace("http://localhost:8080", serving.url)
+    _, _, token, by_command, by_curl, simulate, look, ask, result, media = re.findall(
+        r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL
+    )
+
+    env = dict(serving.env)
+
+    def shell(block: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", f"set -euo pipefail\n{block}"], cwd=serving.folder, env=env, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (block, done.stdout, done.stderr)
+        return done.stdout
+
+    env["URL"] = serving.url
+    env["TOKEN"] = shell(f"{token}\necho $TOKEN").split()[-1]
+    assert "is registered" in shell(by_command)
+    assert '"id"' in shell(by_curl)
+    vehicle = subprocess.Popen(
+        shlex.split(f"{simulate} --port {serving.env['WAYFRAME_JT808_PORT']}"),
+        executable=str(BIN / "wayframe"), cwd=serving.folder, env=serving.env,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _until(lambda: "connected" in shell(look) and "position.latitude" in shell(look))
+        assert "request_video" in shell(ask)
+        _until(lambda: '"executed": true' in shell(result))
+        url = json.loads(shell(result))["url"]
+        assert json.loads(shell(media))["url"] == url
+        clip = httpx.get(url)
+        assert (clip.status_code, clip.headers["content-type"], clip.content[4:8]) == (200, "video/mp4", b"ftyp")
+        assert httpx.get(url, params={"preview": "jpeg"}).content[:3] == b"\xff\xd8\xff"
+        assert httpx.get(url, params={"preview": "json"}).json()["meta"]["type"] == "video"
+    finally:
+        vehicle.terminate()
+        vehicle.wait(15)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Ask as a person would, again and again, for at most a minute."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_it_stops_when_asked(serving: Serving) -> None:
