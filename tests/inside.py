@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -131,3 +131,10 @@ class InsideHouse:
         """What uploads that are not finished hold on disk."""
         folder = self.folder / "data" / "blobs" / "tmp"
         return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in the node; pytest's own timeout ends a wait that never does."""
+    turn = threading.Event()
+    while not condition():
+        turn.wait(0.005)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from inside import InsideHouse
+from inside import InsideHouse, until
 
 EDGE = "edge0f1a2b"
 
@@ -127,9 +127,9 @@ def test_a_client_that_goes_away_leaves_nothing(house: InsideHouse, device: int)
     with nothing_left(house, device):
         connection = begin(house, device, declared=10_000_000)
         connection.sendall(part("file", b"z" * 300_000, "cut.bin")[:-2])
-        wait_for(lambda: house.temporary_files() != [])
+        until(lambda: house.temporary_files() != [])
         connection.close()
-        wait_for(lambda: house.temporary_files() == [])
+        until(lambda: house.temporary_files() == [])
 
 
 def test_a_client_that_falls_silent_is_cut_off(house: InsideHouse, device: int) -> None:
@@ -197,12 +197,6 @@ def read_all(connection: socket.socket) -> bytes:
         if end and f"content-length: {len(body)}\r\n".encode() in head.lower() + b"\r\n":
             break
     return received
-
-
-def wait_for(condition: Any) -> None:
-    """Until a condition holds; pytest's own timeout ends a wait that does not."""
-    while not condition():
-        pass
 
 
 def test_json_text_of_the_schema_is_what_is_taken(house: InsideHouse, device: int) -> None:

@@ -64,7 +64,7 @@ async def piece(session: LiveSession, name: str, query: Mapping[str, str]) -> AS
     """`GET /media/{uuid}/{name}`: the low-latency playlist, a segment, a part. Raises BadRequest, NotFound."""
     if name == LL_PLAYLIST:
         session.touch()
-        return await _low_latency(_stream(session), query)
+        return await _low_latency(session, query)
     data = await _stream(session).resource(name)
     if data is None:
         raise NotFound("this piece of the stream is gone")
@@ -72,13 +72,15 @@ async def piece(session: LiveSession, name: str, query: Mapping[str, str]) -> AS
     return Response(data, media_type=kind, headers={"cache-control": "private, max-age=120"})
 
 
-async def _low_latency(stream: LiveStream, query: Mapping[str, str]) -> ASGIApp:
-    answer = await stream.ll_playlist(_number(query, "_HLS_msn"), _number(query, "_HLS_part"))
+async def _low_latency(session: LiveSession, query: Mapping[str, str]) -> ASGIApp:
+    answer = await _stream(session).ll_playlist(_number(query, "_HLS_msn"), _number(query, "_HLS_part"))
     if answer.status is LlStatus.BAD_REQUEST:
         raise BadRequest(answer.text)
     if answer.status is LlStatus.GAVE_UP:
         raise Unavailable(answer.text)
-    return Response(answer.text, media_type=PLAYLIST, headers=_FRESH)
+    # Addresses are written for the plain link, one folder above this playlist.
+    text = answer.text.replace(f"{session.uuid}/", "")
+    return Response(text, media_type=PLAYLIST, headers=_FRESH)
 
 
 def _number(query: Mapping[str, str], name: str) -> int | None:
