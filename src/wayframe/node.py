@@ -30,6 +30,7 @@ from wayframe.rest import RateLimiter, RestApi, Site
 from wayframe.services import (
     CHANNELS,
     CUSTOMER,
+    Alarms,
     Catalogue,
     Commands,
     Connections,
@@ -69,6 +70,8 @@ log = structlog.get_logger("wayframe.node")
 JT808 = 552
 """Protocol id of JT/T 808 (rulings.md 5)."""
 _UPKEEP_S = 60.0
+_TELEMETRY_S = 5.0
+"""Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
 
 
 class Node:
@@ -166,8 +169,9 @@ class Node:
             spool=self.spool,
             clock=clock,
         )
+        alarms = Alarms(directory, StateTable(db), clock)
         self.services = Services(
-            catalogue, directory, journal, history, connections, commands, media, recordings, live, links
+            catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms
         )
         self.gateway = Gateway(
             GatewaySettings(
@@ -236,13 +240,14 @@ class Node:
         for sentence in await services.media.load():
             log.warning("media_repaired", what=sentence)
         await services.commands.load()
+        await services.alarms.load()
         self._run(services.journal.run(), "journal")
         self._run(services.history.run(), "history")
         self._run(services.media.run(max(2, self.settings.media_workers * 2)), "media")
         self._run(services.commands.run(), "commands")
         self._run(services.live.run(), "live")
         self._run(self.gateway.run(), "gateway")
-        self._run(self._every(1.0, "saving telemetry", services.history.save_telemetry), "telemetry")
+        self._run(self._every(_TELEMETRY_S, "saving telemetry", services.history.save_telemetry), "telemetry")
         self._run(self._every(_UPKEEP_S, "upkeep", self._upkeep), "upkeep")
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):
@@ -322,6 +327,7 @@ class Node:
         """Once a minute: retention, compaction, activity."""
         services, now = self.services, self.clock.now()
         await services.media.expire()
+        await services.alarms.expire()
         await services.directory.save_token_use()
         await services.directory.save_activity()
         await services.commands.purge()

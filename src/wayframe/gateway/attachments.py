@@ -19,12 +19,11 @@ from wayframe.protocols.jt1078.attachment_events import (
 )
 from wayframe.protocols.jt1078.attachments import AttachmentConnection
 from wayframe.protocols.jt1078.names import parse_name
-from wayframe.services import Connection, NewFile
+from wayframe.services import AlarmUpload, Connection, Entry, NewFile
 from wayframe.services.media import kind_of
 from wayframe.storage import BlobWriter
 
 from .peers import Peer
-from .registry import AlarmUpload
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -35,22 +34,23 @@ _TICK_S = 5.0
 class AttachmentPeer(Peer):
     """Writes announced files block by block and stores each when it is whole."""
 
-    __slots__ = ("_connection_id", "_gateway", "_machine", "_shown", "_upload", "_writers")
+    __slots__ = ("_connection_id", "_entry", "_gateway", "_machine", "_shown", "_upload", "_writers")
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(gateway.admission)
         self._gateway = gateway
         self._machine = AttachmentConnection(self._lookup)
         self._upload: AlarmUpload | None = None
+        self._entry: Entry | None = None
         self._writers: dict[str, BlobWriter] = {}
         self._connection_id = 0
         self._shown = False
 
     def _lookup(self, number: str) -> KnownAlarm | None:
-        upload = self._gateway.registry.alarm(number, self._gateway.clock.now())
-        if upload is None:
+        found = self._gateway.services.alarms.find(number)
+        if found is None:
             return None
-        self._upload = upload
+        self._upload, self._entry = found
         kept = self._gateway.parts.take(number)
         self._writers.update({name: writer for name, (_, writer) in kept.items()})
         return KnownAlarm(number, {name: part for name, (part, _) in kept.items()})
@@ -77,15 +77,15 @@ class AttachmentPeer(Peer):
 
     def lost(self, reason: str) -> None:
         self._gateway.peers.discard(self)
-        upload = self._upload
-        if upload is None:
+        upload, entry = self._upload, self._entry
+        if upload is None or entry is None:
             return
         parts: dict[str, tuple[PartialFile, BlobWriter]] = {}
         for part in self._machine.partial():
             if part.name in self._writers:
                 parts[part.name] = (part, self._writers.pop(part.name))
         if parts:
-            self._gateway.parts.keep(upload.expected.alarm_number, parts, self._gateway.clock.now())
+            self._gateway.parts.keep(upload.number, parts, self._gateway.clock.now())
             self.log.warning("attachments_broken_off", files=list(parts), reason=reason)
         for writer in self._writers.values():
             self._gateway.spawn(writer.abandon())
@@ -93,7 +93,7 @@ class AttachmentPeer(Peer):
         if self._shown:
             counters = {"duration": round(self.duration_s, 3), "recv": self.received_bytes, "send": self.sent_bytes}
             connections = self._gateway.services.connections
-            connections.remove(upload.entry, self._connection_id, self.close_code, counters)
+            connections.remove(entry, self._connection_id, self.close_code, counters)
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -115,18 +115,18 @@ class AttachmentPeer(Peer):
                 self.end(4, event.reason)
 
     def _announced(self, event: AlarmAnnounced) -> None:
-        upload = self._upload
-        assert upload is not None
-        self.log = self.log.bind(device=upload.entry.id)
+        upload, entry = self._upload, self._entry
+        assert upload is not None and entry is not None
+        self.log = self.log.bind(device=entry.id)
         self.log.info("attachments_announced", files=len(event.files), supplement=event.supplement)
         if not self._shown:
             self._shown = True
             info = ConnectionInfo(
-                id=self._connection_id, channel_id=upload.channel_id, device_id=upload.entry.id,
-                ident=upload.entry.device.ident, source=self.source, established=self._gateway.clock.now(),
+                id=self._connection_id, channel_id=upload.channel_id, device_id=entry.id,
+                ident=entry.device.ident, source=self.source, established=self._gateway.clock.now(),
                 secondary=True,
             )  # fmt: skip
-            self._gateway.services.connections.add(upload.entry, Connection(info, self.end))
+            self._gateway.services.connections.add(entry, Connection(info, self.end))
 
     def _write(self, event: Block) -> None:
         writer = self._writers.get(event.name)
@@ -135,19 +135,19 @@ class AttachmentPeer(Peer):
         try:
             writer.pwrite(event.offset, event.data)
         except WayframeError as error:
-            if self._upload is not None:
-                self._gateway.services.media.refused(self._upload.entry, error.reason, event.name)
+            if self._entry is not None:
+                self._gateway.services.media.refused(self._entry, error.reason, event.name)
             self.end(5, error.reason)
 
     async def _store(self, event: FileComplete) -> None:
-        writer, upload = self._writers.pop(event.name, None), self._upload
-        if writer is None or upload is None:
+        writer, upload, entry = self._writers.pop(event.name, None), self._upload, self._entry
+        if writer is None or upload is None or entry is None:
             return
         try:
             blob = await writer.commit()
             head = await self._gateway.head_of(blob)
             facts = described(event, upload, head)
-            await self._gateway.services.media.store_blob(upload.entry, blob, facts)
+            await self._gateway.services.media.store_blob(entry, blob, facts)
         except WayframeError as error:
             self.log.warning("attachment_not_stored", name=event.name, reason=error.reason)
             self.end(5, error.reason)
@@ -161,15 +161,15 @@ def described(event: FileComplete, upload: AlarmUpload, head: bytes) -> NewFile:
     named = parse_name(event.name)
     seen = sniff(head)
     channel = named.channel if named is not None else 0
-    parameters: dict[str, Json] = dict(upload.expected.parameters)
+    parameters: dict[str, Json] = dict(upload.parameters)
     # Only the alarm's own report says that the alarm happened now; its files say which alarm they belong to.
     return NewFile(
         name=event.name,
         kind=kind_of(seen),
         mime=seen.mime,
-        created=upload.expected.created,
+        created=upload.created,
         channel=channel,
         channel_id=upload.channel_id,
-        params={"alarm": upload.expected.identifier.hex()},
+        params={"alarm": upload.identifier},
         message_params=parameters,
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from wayframe.protocols.jt1078.attachment_events import PartialFile
 from wayframe.storage import BlobWriter
 
-from .registry import PARTS_KEEP_S
-
 Parts = dict[str, tuple[PartialFile, BlobWriter]]
 """By file name."""
 
+_KEEP_S = 86_400
 _MAX_ALARMS = 1000
 
 
@@ -31,7 +30,7 @@ class KeptParts:
     async def expire(self, now: float) -> None:
         """Forget parts nobody came back for, and the oldest of very many."""
         for number, (kept_at, parts) in list(self._parts.items()):
-            if now - kept_at > PARTS_KEEP_S or len(self._parts) > _MAX_ALARMS:
+            if now - kept_at > _KEEP_S or len(self._parts) > _MAX_ALARMS:
                 del self._parts[number]
                 for _, writer in parts.values():
                     await writer.abandon()

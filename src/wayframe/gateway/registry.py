@@ -1,16 +1,12 @@
-"""Which media connection answers which request: the pending table of jt1078.md 4.3, and alarm uploads by number."""
+"""Which media connection answers which request: the pending table of jt1078.md 4.3."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wayframe.protocols.device import AttachmentsExpected, MediaExpected, MediaKind, MediaNews
+from wayframe.protocols.device import MediaExpected, MediaKind, MediaNews
 from wayframe.protocols.jt1078 import same_number
 from wayframe.services import Entry, Feed, Link
-
-ATTACHMENT_KEEP_S = 7 * 86_400
-PARTS_KEEP_S = 86_400
-_MAX_ALARMS = 50_000
 
 
 @dataclass(slots=True)
@@ -32,22 +28,11 @@ class Request:
         self.link.media_event(self.expected.command_id, news, position)
 
 
-@dataclass(slots=True)
-class AlarmUpload:
-    """Files of an alarm that may come."""
-
-    expected: AttachmentsExpected
-    entry: Entry
-    channel_id: int
-    expires: float
-
-
 class Registry:
-    """Pending and running media requests, and expected alarm uploads."""
+    """Pending and running media requests."""
 
     def __init__(self) -> None:
         self._requests: dict[int, Request] = {}
-        self._alarms: dict[str, AlarmUpload] = {}
 
     def expect(self, request: Request) -> None:
         """A device was asked to open a media connection; a retry of the same command replaces the earlier wish."""
@@ -72,19 +57,3 @@ class Registry:
             if expected.kind is kind and expected.channel == channel and same_number(expected.number, number):
                 return request
         return None
-
-    # --- alarms -------------------------------------------------------------------------------------------------
-
-    def expect_alarm(self, upload: AlarmUpload) -> None:
-        """A device was told to upload an alarm's files. The oldest go when there are very many."""
-        while len(self._alarms) >= _MAX_ALARMS:
-            del self._alarms[next(iter(self._alarms))]
-        self._alarms[upload.expected.alarm_number] = upload
-
-    def alarm(self, number: str, now: float) -> AlarmUpload | None:
-        """The alarm behind a number, while it is valid."""
-        upload = self._alarms.get(number)
-        if upload is not None and upload.expires < now:
-            del self._alarms[number]
-            return None
-        return upload

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from wayframe.protocols.device import (
 from wayframe.services import Connection, Entry
 
 from .peers import Peer
-from .registry import ATTACHMENT_KEEP_S, AlarmUpload, Request
+from .registry import Request
 
 if TYPE_CHECKING:
     from .gateway import Gateway, Listening
@@ -229,6 +229,7 @@ class SignallingPeer(Peer):
             ident=entry.device.ident, source=self.source, established=now,
         )  # fmt: skip
         self._channel_log(Log.CHANNEL_IDENTIFIED, {"ident": entry.device.ident, **event.details})
+        self._remember(entry, event.details)
         self.log.info("device_connected", ident=entry.device.ident, source=self.source)
         self._gateway.link_up(entry, self)
         session.accept(profile(entry), now)
@@ -259,14 +260,22 @@ class SignallingPeer(Peer):
 
     def _attachments(self, event: AttachmentsExpected) -> None:
         if self._entry is not None:
-            expires = self._gateway.clock.now() + ATTACHMENT_KEEP_S
-            upload = AlarmUpload(event, self._entry, self._listening.channel.id, expires)
-            self._gateway.registry.expect_alarm(upload)
+            self._gateway.services.alarms.expect(self._entry, self._listening.channel.id, event)
 
     def _facts(self, event: Facts) -> None:
-        if self._entry is not None:
-            self._entry.view.setdefault("settings", {})[event.topic] = dict(event.values)
-            self._device_log({"topic": event.topic, **event.values})
+        entry = self._entry
+        if entry is None:
+            return
+        entry.view.setdefault("settings", {})[event.topic] = dict(event.values)
+        self._device_log({"topic": event.topic, **event.values})
+        if event.topic == "properties":
+            self._remember(entry, {name: value for name, value in event.values.items() if isinstance(value, str)})
+
+    def _remember(self, entry: Entry, details: Mapping[str, Any]) -> None:
+        """Keep what the device says of itself in its metadata; strings only, some clients take nothing else."""
+        said = {f"terminal.{name}": value for name, value in details.items() if value}
+        if any(entry.device.metadata.get(name) != value for name, value in said.items()):
+            self._spawn(self._gateway.services.directory.add_metadata(entry, said))
 
     def _note(self, event: Note) -> None:
         getattr(self.log, event.level)(event.event, **event.fields)
@@ -296,7 +305,9 @@ class SignallingPeer(Peer):
             self._pump()
 
     def cancel(self, command_id: int) -> None:
-        self._gateway.registry.release(command_id)
+        request = self._gateway.registry.release(command_id)
+        if request is not None and request.feed is not None:
+            request.feed.drop()
         if self._session is not None:
             self._session.cancel(command_id, self._gateway.clock.now())
             self._pump()

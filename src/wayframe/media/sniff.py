@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from .aac import is_adts
 from .access_unit import detect_codec
@@ -15,7 +15,7 @@ SNIFF_BYTES = 1024
 """How many bytes from the start of a file `sniff` wants to see."""
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """The kinds of media files the system tells apart."""
 
     IMAGE = "image"

@@ -226,9 +226,9 @@ class MediaWorkers:
         answer, _ = await self._jobs.run("probe", arguments, b"", self.limits.probe_s)
         return _facts(answer)
 
-    async def preview(self, path: Path, kind: Kind, width: int = 320) -> bytes:
+    async def preview(self, path: Path, kind: Kind | str, width: int = 320) -> bytes:
         """A JPEG of at most `width` pixels a side, of a photo or clip."""
-        if kind is not Kind.IMAGE:
+        if kind != Kind.IMAGE:
             self._require("a preview of a clip")
         arguments = {"path": str(path), "width": width, "max_pixels": self.limits.max_pixels}
         _, jpeg = await self._jobs.run("preview", arguments, b"", self.limits.preview_s)

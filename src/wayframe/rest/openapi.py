@@ -65,7 +65,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route),
-        "tags": [route.segments[1] if len(route.segments) > 1 else route.segments[0]],
+        "tags": [_tag(route)],
         "parameters": _parameters(route),
         "responses": {"200": _success(route), **{status: _failure(text) for status, text in _statuses(route).items()}},
     }
@@ -76,6 +76,12 @@ def _operation(route: Route) -> dict[str, Any]:
     elif route.body is not None:
         operation["requestBody"] = _body(route)
     return operation
+
+
+def _tag(route: Route) -> str:
+    """The noun of a route: `devices` of /gw/devices/…, `auth` of /auth/info."""
+    root, noun = route.segments[:2]
+    return noun if root in ("gw", "platform") and "." not in noun else root
 
 
 def _operation_id(route: Route) -> str:

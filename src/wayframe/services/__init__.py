@@ -6,6 +6,7 @@ rows in storage, events on the bus. No sockets, no HTTP.
 
 from dataclasses import dataclass
 
+from .alarms import Alarms, AlarmUpload
 from .background import Background
 from .catalogue import Catalogue
 from .commands import Commands
@@ -37,6 +38,7 @@ class Services:
     recordings: Recordings
     live: Live
     links: Links
+    alarms: Alarms
 
 
 __all__ = [
@@ -44,6 +46,8 @@ __all__ = [
     "CUSTOMER",
     "DEVICES",
     "TOKENS",
+    "AlarmUpload",
+    "Alarms",
     "Background",
     "Caller",
     "Catalogue",

@@ -16,7 +16,7 @@ from wayframe.model import ConnectionInfo, Json, NotFound, OriginType
 from wayframe.model.log_codes import CLOSE_CODES, Log
 from wayframe.protocols.device import CommandRequest, MediaNews
 
-from .directory import DEVICES, Directory, Entry, compile_text
+from .directory import CHANNELS, DEVICES, Directory, Entry, compile_text
 from .journal import Journal
 from .links import Links
 
@@ -72,6 +72,7 @@ class Connections:
         info = connection.info
         self._by_device.setdefault(entry.id, {})[info.id] = connection
         self._announce(entry, info)
+        self._count(info.channel_id, 1)
         if connection.link is not None:
             self._journal.log(
                 Log.DEVICE_CONNECTED,
@@ -103,6 +104,7 @@ class Connections:
         if not self._by_device[entry.id]:
             del self._by_device[entry.id]
         info = connection.info
+        self._count(info.channel_id, -1)
         self._journal.state(f"flespi/state/{DEVICES}/{entry.id}/connections/{info.id}", None, entry.cid)
         if connection.link is not None:
             fields = {
@@ -113,6 +115,16 @@ class Connections:
             if self.link(entry.id) is None:
                 self._directory.set_device_field(entry, "connected", False)
             self.down(entry)
+
+    def _count(self, channel_id: int, difference: int) -> None:
+        """`connections_count` of a channel."""
+        channel = self._directory.find(CHANNELS, channel_id)
+        if channel is not None:
+            count = channel.view.get("connections_count", 0) + difference
+            channel.view["connections_count"] = count
+            self._journal.state_members(
+                f"flespi/state/{CHANNELS}/{channel_id}", {"connections_count": count}, channel.cid
+            )
 
     def _announce(self, entry: Entry, info: ConnectionInfo) -> None:
         topic = f"flespi/state/{DEVICES}/{entry.id}/connections/{info.id}"

@@ -251,7 +251,8 @@ class Directory:
         elif isinstance(item, Channel):
             view["protocol_name"] = self.catalogue.protocol(item.protocol_id).name
             view["uri"] = self._channel_uri(item)
-            view.setdefault("connections_count", 0)
+            known = self._items[CHANNELS].get(item.id)
+            view["connections_count"] = known.view.get("connections_count", 0) if known else 0
         elif isinstance(item, Token):
             del view["digest"], view["sealed"]
         return view
@@ -497,6 +498,15 @@ class Directory:
         self._put(entity, changed)
         self._announce(entity, entry, Log.UPDATED, old=old, new=self.state_view(entity, entry))
         return entry
+
+    async def add_metadata(self, entry: Entry, said: Mapping[str, Json]) -> None:
+        """Add what a device says of itself to its metadata."""
+        device = entry.device
+        old = self.state_view(DEVICES, entry)
+        changed = msgspec.structs.replace(device, metadata={**device.metadata, **said})
+        await self._devices.update(changed)
+        self._put(DEVICES, changed)
+        self._announce(DEVICES, entry, Log.UPDATED, old=old, new=self.state_view(DEVICES, entry))
 
     def _changed_device(self, device: Device, body: Json, patch: bool) -> Device:
         fields = given(parse_body(DeviceBody, body))

@@ -34,5 +34,8 @@ class Feed(Protocol):
     def stop(self, reason: str) -> None:
         """A person ended it."""
 
+    def drop(self) -> None:
+        """Nobody wants it any more: end without a result."""
+
     def give_up(self, reason: str) -> bool:
         """The device will not send more. Returns whether what came is worth keeping and is being finished."""

@@ -4,8 +4,8 @@ Reports gather for a few milliseconds and are committed together; whoever delive
 durable (ruling 1). After the commit the telemetry in memory moves on and the news goes out: one message event and one
 telemetry record a report (ruling 3).
 
-Crash rule: telemetry and the cursor of what was announced are saved together every second. At start, messages beyond
-the cursor are applied and announced again, so nothing that was acknowledged is missing from either.
+Crash rule: telemetry and the cursor of what was announced are saved together every few seconds. At start, messages
+beyond the cursor are applied and announced again, so nothing that was acknowledged is missing from either.
 """
 
 from __future__ import annotations
@@ -175,6 +175,10 @@ class History:
         timestamp = message["timestamp"]
         shown = self._links.render(message) if "media" in message else message
         self._bus.publish(Event(f"flespi/message/{DEVICES}/{entry.id}", shown, entry.cid, timestamp))
+        channel_id = message.get("channel.id")
+        if channel_id and "media" not in message:
+            topic = f"flespi/message/gw/channels/{channel_id}/{message['ident']}"
+            self._bus.publish(Event(topic, shown, entry.cid, timestamp))
         if changed:
             self._bus.publish_record(f"flespi/state/{DEVICES}/{entry.id}/telemetry", changed, entry.cid, timestamp)
 
@@ -186,7 +190,7 @@ class History:
     # --- telemetry and its cursor -------------------------------------------------------------------------------
 
     async def save_telemetry(self) -> None:
-        """Write the telemetry records that changed, and up to where messages were announced. Called every second."""
+        """Write changed telemetry records, and up to where messages were announced. Called every few seconds."""
         async with self._applying:  # what is in the database is in memory too
             seq = await self._messages.last_seq()
             dirty, self._dirty = self._dirty, set()

@@ -164,6 +164,9 @@ class LiveSession:
     def stop(self, reason: str) -> None:
         self._owner.end(self, reason)
 
+    def drop(self) -> None:
+        self._owner.end(self, "canceled")
+
     def give_up(self, reason: str) -> bool:
         if self.stream is None:
             self._owner.forget(self)

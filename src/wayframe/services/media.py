@@ -191,10 +191,10 @@ class MediaStore:
         self.quota.check_disk(expected or 0)
         limit = self._max_upload
         for entry in entries:
-            room = self.quota.limit(entry.device)
-            limit = min(limit, room)
-            if expected is None or expected <= room:
-                await self.make_room(entry, expected or 1)
+            limit = min(limit, self.quota.limit(entry.device))
+            # What rotation would free is freed when the file is whole, not for an upload that may break off.
+            if not entry.device.media_rotate and self.quota.over(entry.device, min(expected or 1, limit)):
+                raise self.quota.full(entry.device)
         if expected is not None and expected > limit + (1 << 20):
             raise TooLarge(f"the upload has {expected} bytes, the store takes {limit}")
         return Upload(entries, await self._blobs.begin(), limit)
@@ -502,8 +502,10 @@ def media_parameter(file: MediaFile) -> str:
     """The message parameter that carries a file: `media.video.N`, `media.image.N`, `media.tacho`."""
     if file.kind == "tacho":
         return "media.tacho"
-    kind = file.kind if file.kind in ("video", "image") else "file"
-    return f"media.{kind}.{file.meta.get('channel', 1) or 1}"
+    channel = file.meta.get("channel", 1) or 1
+    if file.kind in ("video", "image"):
+        return f"media.{file.kind}.{channel}"
+    return f"custom.media.{file.kind}.{channel}"  # flespi has no name for it
 
 
 def message_object(file: MediaFile) -> dict[str, Json]:

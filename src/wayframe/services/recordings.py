@@ -94,6 +94,12 @@ class RecordingFeed:
         if not self._ended:
             self._finish(f"stopped: {reason}")
 
+    def drop(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._close(0, "canceled")
+            self._owner.abandon(self)
+
     def give_up(self, reason: str) -> bool:
         if self._ended:
             return True

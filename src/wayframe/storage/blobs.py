@@ -63,8 +63,8 @@ class BlobWriter(Protocol):
     async def drain(self) -> None:
         """Wait until what was written is on its way to disk; for writers of long streams. Raises as `write`."""
 
-    async def commit(self) -> Blob:
-        """Make it durable and visible. Raises `StorageFull`."""
+    async def commit(self, key: str = "") -> Blob:
+        """Make it durable and visible, under a fresh key unless one is given (restores do). Raises `StorageFull`."""
 
     async def abandon(self) -> None:
         """Drop it."""
@@ -288,8 +288,8 @@ class DirectoryWriter:
             await _outcome(worker)
         self._raise_error()
 
-    async def commit(self) -> Blob:
-        """Make it durable (fsync) and visible (rename). Raises `StorageFull`."""
+    async def commit(self, key: str = "") -> Blob:
+        """Make it durable (fsync) and visible (rename), under a fresh key unless one is given. Raises `StorageFull`."""
         if self._done is not None:
             return self._done
         if self._closed:
@@ -300,7 +300,7 @@ class DirectoryWriter:
         self._raise_error()
         self._closed = True
         try:
-            self._done = await _outcome(self._pool.submit(self._finish))
+            self._done = await _outcome(self._pool.submit(self._finish, key))
         except OSError as error:
             await _outcome(self._pool.submit(self._path.unlink, missing_ok=True))
             self._error = disk_full(error)
@@ -358,7 +358,7 @@ class DirectoryWriter:
             with self._lock:
                 self._waiting -= len(piece)
 
-    def _finish(self) -> Blob:
+    def _finish(self, key: str) -> Blob:
         try:
             os.fsync(self._handle)
         finally:
@@ -368,7 +368,7 @@ class DirectoryWriter:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         else:
             digest = self._hash.hexdigest()
-        return Blob(self._store.publish(self._path), self._size, digest)
+        return Blob(self._store.publish(self._path, key=key), self._size, digest)
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -156,7 +156,7 @@ class MessageStore:
         """
         if not device_ids:
             return
-        low, high = await self._bounds(from_, to)
+        low, high = await self._bounds(device_ids, from_, to)
         width = _WINDOW
         while low <= high:
             window = (max(low, high - width), high) if reverse else (low, min(high, low + width))
@@ -231,10 +231,12 @@ class MessageStore:
             held.update(key for key in inside if (key[1], key[2][:DIGEST]) in known)
         return held
 
-    async def _bounds(self, from_: float | None, to: float | None) -> tuple[int, int]:
+    async def _bounds(self, device_ids: Sequence[int], from_: float | None, to: float | None) -> tuple[int, int]:
         """The range asked for, narrowed to where there are messages at all."""
+        # Each extreme is one step in an index for one device or for all, but not for some.
+        mine = f"WHERE device_id = {device_ids[0]:d}" if len(device_ids) == 1 else ""
         async with self._db.read() as conn:
-            ((hot_low, hot_high, cold_low, cold_high),) = await _rows(conn, _EXTREMES)
+            ((hot_low, hot_high, cold_low, cold_high),) = await _rows(conn, _EXTREMES.format(mine=mine))
         low = min((value for value in (hot_low, cold_low and cold_low - SPAN) if value is not None), default=1)
         high = max((value for value in (hot_high, cold_high) if value is not None), default=0)
         return (
@@ -316,15 +318,32 @@ class MessageStore:
 
 
 def _narrowed(chunks: Sequence[ChunkRow], start: int, end: int, room: int, reverse: bool) -> tuple[int, int]:
-    """The part of a window that holds about `room` messages of these chunks, taking each to be spread evenly."""
+    """The part of a window, from where reading goes on, that holds about `room` messages of these chunks."""
+    if _expected(chunks, start, end) <= 2 * room:
+        return start, end
+    near, far = (end, start) if reverse else (start, end)
+    short, long = near, far
+    while abs(long - short) > 1:
+        middle = (short + long) // 2
+        expected = _expected(chunks, min(near, middle), max(near, middle))
+        if room <= expected <= 1.5 * room:
+            short = middle
+            break
+        if expected < room:
+            short = middle
+        else:
+            long = middle
+    return min(near, short), max(near, short)
+
+
+def _expected(chunks: Sequence[ChunkRow], start: int, end: int) -> float:
+    """Messages of these chunks in a span, taking each chunk to be spread evenly."""
     expected = 0.0
     for chunk in chunks:
         inside = min(chunk.last, end) - max(chunk.first, start) + 1
-        expected += chunk.messages * inside / (chunk.last - chunk.first + 1)
-    if expected <= 2 * room:
-        return start, end
-    width = int((end - start) * 1.25 * room / expected)
-    return (end - width, end) if reverse else (start, start + width)
+        if inside > 0:
+            expected += chunk.messages * inside / (chunk.last - chunk.first + 1)
+    return expected
 
 
 async def _insert_sqlite(
@@ -367,8 +386,8 @@ async def _rows(conn: AsyncConnection, sql: str, *parameters: Any) -> list[Any]:
 
 
 _EXTREMES = (
-    "SELECT (SELECT min(timestamp) FROM hot_messages), (SELECT max(timestamp) FROM hot_messages), "
-    "(SELECT min(last) FROM message_chunks), (SELECT max(last) FROM message_chunks)"
+    "SELECT (SELECT min(timestamp) FROM hot_messages {mine}), (SELECT max(timestamp) FROM hot_messages {mine}), "
+    "(SELECT min(last) FROM message_chunks {mine}), (SELECT max(last) FROM message_chunks {mine})"
 )
 _AROUND = (
     "SELECT device_id, first, last, messages, heads FROM message_chunks WHERE id IN ("

@@ -30,6 +30,10 @@ class Desk:
         for request in waiting:
             self._start(request, context, now)
 
+    def close(self) -> None:
+        """The terminal logged out: new commands wait, those under way go on."""
+        self._context = None
+
     def execute(self, request: CommandRequest, now: float) -> None:
         """Begin a command, or keep it until the terminal is authenticated."""
         if any(procedure.request.id == request.id for procedure in self._procedures):

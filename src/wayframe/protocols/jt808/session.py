@@ -109,6 +109,7 @@ class Jt808Session:
         self._alarm_files = AlarmFiles(endpoints, token_hex)
         self._heard = 0.0
         self._heartbeat_s = 0.0
+        self._begun = False
         self._known_by: float | None = None
         self._second = 0
         self._in_second = 0
@@ -120,7 +121,8 @@ class Jt808Session:
         if self._closed:
             return
         self._heard = now
-        if self._known_by is None:
+        if not self._begun:
+            self._begun = True
             self._known_by = now + self._settings.unknown_s
             if data[:1] not in (b"", b"\x7e"):
                 self._outbox.note("warning", "unexpected_first_byte", byte=data[0])
@@ -286,7 +288,9 @@ class Jt808Session:
             self._authentication(frame, ack, now)
         elif header.message_id in (MessageId.HEARTBEAT, MessageId.LOGOUT):
             self._outbox.answer(ack, OK, now)
-            self._authenticated &= header.message_id != MessageId.LOGOUT
+            if header.message_id == MessageId.LOGOUT:
+                self._authenticated = False
+                self._desk.close()
         elif header.message_id in (MessageId.TIME_QUERY, MessageId.VENDOR_TIME_QUERY):
             self._outbox.tell_time(header.message_id, now)
         elif header.message_id not in KNOWN or not self._is_expected(header.message_id):
