@@ -17,6 +17,7 @@ import httpx
 import structlog
 from rich.console import Console
 
+from wayframe import logs
 from wayframe.bus import Subscription
 from wayframe.config import Settings
 from wayframe.model import Conflict
@@ -36,7 +37,13 @@ async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     from wayframe.simulator import DEMO_IDENTS, DEMO_NAMES
 
-    settings = settings.model_copy(update={"data_dir": settings.data_dir / "demo", "media_workers": 1})
+    settings = settings.model_copy(
+        update={
+            "data_dir": settings.data_dir / "demo",
+            "public_url": settings.public_url or f"http://localhost:{settings.http_port}",
+        }
+    )
+    logs.configure(settings.log_format, "warning")  # the links are what one wants to see here
     node = Node(settings)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

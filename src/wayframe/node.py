@@ -336,11 +336,14 @@ class Node:
         await self.message_store.retain(services.history.limits(), now)
 
     async def _backup_before_migration(self) -> None:
-        from wayframe.storage import backup  # only where a migration is due
+        from wayframe.storage.backup import backup  # only where a migration is due
 
-        target = self.settings.backups / f"before-migration-{int(self.clock.now())}.tar"
+        now = self.clock.now()
+        target = self.settings.backups / f"before-migration-{int(now)}.tar"
+        target.parent.mkdir(parents=True, exist_ok=True)
         log.warning("backup_before_migration", file=str(target))
-        await backup(self.db, self.blobs, target, secret_path=self._secret_path, with_blobs=False)
+        secret_file = self._secret_path if self._secret_path.exists() else None
+        await backup(self.db, self.blobs, target, with_blobs=False, now=now, version=__version__, secret=secret_file)
 
     async def _default_channel(self) -> None:
         """A server without channels gets one for JT/T 808 on the default port."""

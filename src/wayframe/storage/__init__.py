@@ -5,6 +5,7 @@ open `Database`.
 """
 
 from .accounts import AccountTable, TokenTable
+from .backup import Manifest, backup, restore
 from .blobs import Blob, BlobStore, BlobWriter, DirectoryBlobs
 from .commands import CommandTable
 from .database import Database, DatabaseTooNew
@@ -30,10 +31,13 @@ __all__ = [
     "DirectorySpool",
     "HistoryMessage",
     "LogTable",
+    "Manifest",
     "MediaTable",
     "MessageStore",
     "SecretError",
     "StateTable",
     "TelemetryTable",
     "TokenTable",
+    "backup",
+    "restore",
 ]

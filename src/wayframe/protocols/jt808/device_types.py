@@ -192,6 +192,7 @@ _SEND_TEXT = CommandSpec(
         ("text",),
     ),
     (_example("A notice", text="Please call the office"),),
+    repeatable=False,
 )
 _TERMINAL_CONTROL = CommandSpec(
     "terminal_control",
@@ -207,9 +208,11 @@ _TERMINAL_CONTROL = CommandSpec(
         ("command",),
     ),
     (_example("Reset", command="reset"),),
+    repeatable=False,
 )
 _REBOOT = CommandSpec(
-    "reboot", "Reboot", "Restart the device.", _form("Reboot", {}), (_example("Restart"),)
+    "reboot", "Reboot", "Restart the device.", _form("Reboot", {}), (_example("Restart"),),
+    repeatable=False,
 )  # fmt: skip
 _FACTORY_RESET = CommandSpec(
     "factory_reset",
@@ -217,6 +220,7 @@ _FACTORY_RESET = CommandSpec(
     "Set everything back, server address included: the device may not come back.",
     _form("Factory reset", {}),
     (_example("Factory reset"),),
+    repeatable=False,
 )
 _GET_PARAMETERS = CommandSpec(
     "get_parameters",
@@ -261,6 +265,7 @@ _SET_PARAMETERS = CommandSpec(
         ("parameters",),
     ),
     (_example("Report every 30 s", parameters={"report_interval": 30}),),
+    repeatable=False,
 )
 _GET_PROPERTIES = CommandSpec(
     "get_properties",
@@ -349,6 +354,7 @@ _CONFIRM_ALARM = CommandSpec(
         },
     ),
     (_example("The panic button", alarms=["emergency"]),),
+    repeatable=False,
 )
 _VEHICLE_CONTROL = CommandSpec(
     "vehicle_control",
@@ -356,6 +362,7 @@ _VEHICLE_CONTROL = CommandSpec(
     "Lock or unlock the doors.",
     _form("Vehicle control", {"doors": _choice("Doors", ("lock", "unlock"))}, ("doors",)),
     (_example("Lock", doors="lock"),),
+    repeatable=False,
 )
 _PTZ = CommandSpec(
     "ptz",
@@ -371,6 +378,7 @@ _PTZ = CommandSpec(
         ("channel", "action"),
     ),
     (_example("Left", channel=1, action="left"),),
+    repeatable=False,
 )
 _CALL_BACK = CommandSpec(
     "call_back",
@@ -382,6 +390,7 @@ _CALL_BACK = CommandSpec(
         ("phone",),
     ),
     (_example("Call", phone="+37060000000"),),
+    repeatable=False,
 )
 _SEND_TRANSPARENT = CommandSpec(
     "send_transparent",
@@ -397,6 +406,7 @@ _SEND_TRANSPARENT = CommandSpec(
         ("type",),
     ),
     (_example("A vendor command", type=240, text="STATUS"),),
+    repeatable=False,
 )
 _CUSTOM_MESSAGE = CommandSpec(
     "custom_message",
@@ -411,6 +421,7 @@ _CUSTOM_MESSAGE = CommandSpec(
         ("id",),
     ),
     (_example("Link check", id="0x8204", body=""),),
+    repeatable=False,
 )
 
 _TRACKER_COMMANDS = (
