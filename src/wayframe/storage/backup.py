@@ -159,9 +159,9 @@ async def _dump(conn: AsyncConnection, db: Database, table: Table, path: Path) -
                 rows += len(batch)
                 await asyncio.to_thread(_write_rows, packed, batch)
     return TableDump(
-        name=table.name,
-        columns=[column.name for column in table.columns],
-        binary=[column.name for column in table.columns if isinstance(column.type, LargeBinary)],
+        name=str(table.name),
+        columns=[str(column.name) for column in table.columns],
+        binary=[str(column.name) for column in table.columns if isinstance(column.type, LargeBinary)],
         rows=rows,
         sequence=await _sequence(conn, db, table),
     )
