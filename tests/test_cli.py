@@ -315,6 +315,40 @@ def test_migrate_makes_the_schema_once(run: Any, tmp_path: Path) -> None:
     assert "is up to date at revision" in run("migrate").out
 
 
+def test_a_backup_comes_back_elsewhere(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYFRAME_HTTP_PORT", "0")
+    assert run("backup").err.startswith("wayframe: no database at")
+    run("migrate")
+    asyncio.run(_store(Settings(), [(KEY, {"ttl": 1})]))
+    assert "rows and 0 files" in run("backup", "saved.tar").out
+    assert (tmp_path / "saved.tar").stat().st_mode & 0o077 == 0
+    assert "there already" in run("backup", "saved.tar").err
+    assert "without files" in run("backup", "--no-files").out
+    assert len(list((tmp_path / "data" / "backups").iterdir())) == 1
+
+    refused = run("restore", "saved.tar")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "--replace" in refused.err
+    assert run("restore", "saved.tar", "--replace").code == 0
+
+    monkeypatch.setenv("WAYFRAME_DATA_DIR", "elsewhere")
+    assert run("restore", "saved.tar").out.startswith("restored ")
+    assert (tmp_path / "elsewhere/secret").read_bytes() == (tmp_path / "data/secret").read_bytes()
+    assert run("restore", "wayframe.toml").code == 2
+    (tmp_path / "text").write_text("no tar at all")
+    assert run("restore", "text").code == 1
+
+
+def test_nothing_is_restored_under_a_running_server(
+    run: Any, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAYFRAME_HTTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("WAYFRAME_HTTP_PORT", server.url.rpartition(":")[2])
+    server.answers["GET", "/auth/regions"] = 200, {"result": []}
+    (tmp_path / "saved.tar").touch()
+    assert run("restore", "saved.tar").err == f"wayframe: the server at {server.url} is running; stop it first\n"
+
+
 def test_the_installed_command_runs() -> None:
     done = subprocess.run(
         [str(Path(sys.executable).parent / "wayframe"), "--version"],

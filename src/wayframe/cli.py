@@ -38,6 +38,8 @@ app.command(context_settings=_PASSED_ON, add_help_option=False)(running.simulate
 app.command()(settings)
 app.command()(doctor)
 app.command()(keeping.migrate)
+app.command()(keeping.backup)
+app.command()(keeping.restore)
 app.add_typer(items.tokens, name="token")
 app.add_typer(items.devices, name="device")
 app.command()(upload)

@@ -155,7 +155,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
         problem = _bind(getattr(settings, port.host_setting), number)
         if problem is None:
             yield Check(name, State.OK, f"free ({port.what})")
-        elif problem == errno.EADDRINUSE and _answers(settings):
+        elif problem == errno.EADDRINUSE and node_answers(settings):
             yield Check(name, State.OK, f"in use while the node runs ({port.what})")
         elif problem == errno.EADDRINUSE:
             advice = f"stop what listens there (`ss -ltnp 'sport = :{number}'` names it) or change {port.setting}"
@@ -183,7 +183,7 @@ def _bind(host: str, number: int) -> int | None:
     return None
 
 
-def _answers(settings: Settings) -> bool:
+def node_answers(settings: Settings) -> bool:
     """Whether a Wayframe node answers on the HTTP port."""
     try:
         answer = httpx.get(f"{settings.local_url}/auth/regions", timeout=2)

@@ -29,10 +29,10 @@ def serve(config: ConfigOption = None) -> None:
 
 def demo(config: ConfigOption = None) -> None:
     """Run a server with simulated dashcams driving around, to look at."""
-    from wayframe import demo as demonstration  # loads the simulator and the whole house
+    from wayframe.demo import run as run_demo  # loads the simulator and the whole house
 
     settings = _prepared(config)
-    run_loop(demonstration.run(settings))
+    run_loop(run_demo(settings))
 
 
 def simulate(context: typer.Context) -> None:
