@@ -94,11 +94,9 @@ def movie_header(tracks: list[MovieTrack], runs: list[Run], codec: str) -> bytes
     brands = b"isomiso2mp41" + (b"avc1" if codec == "h264" else b"hvc1")
     ftyp = box(b"ftyp", b"isom", _U32.pack(0x200), brands)
     payload = sum(run.size for run in runs)
-    # The size of moov does not depend on the offsets' values, only on their width.
-    for wide in (False, True):
-        start = len(ftyp) + len(_moov(tracks, runs, 0, wide)) + (16 if wide else 8)
-        if start + payload <= _BIGGEST_32:
-            break
+    # The size of moov depends on the width of the offsets, not on their values.
+    wide = len(ftyp) + len(_moov(tracks, runs, 0, True)) + 16 + payload > _BIGGEST_32
+    start = len(ftyp) + len(_moov(tracks, runs, 0, wide)) + (16 if wide else 8)
     head = struct.pack(">I4sQ", 1, b"mdat", payload + 16) if wide else struct.pack(">I4s", payload + 8, b"mdat")
     return ftyp + _moov(tracks, runs, start, wide) + head
 

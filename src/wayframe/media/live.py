@@ -345,20 +345,19 @@ class LiveStream:
                     return LlPlaylist(LlStatus.BAD_REQUEST, f"segment {msn} lies too far ahead")
                 if ll.playable and (msn is None or ll.has(msn, part)):
                     return LlPlaylist(LlStatus.OK, ll.playlist(low_latency=True))
-            if now >= deadline or self.ended:
+            if now >= deadline or self.ended or not await self._ll_news(ll, deadline - now):
                 return LlPlaylist(LlStatus.GAVE_UP, "the stream has sent nothing new for too long")
-            await self._ll_step(ll, deadline - now)
 
-    async def _ll_step(self, ll: LlSession | None, left_s: float) -> None:
-        """Wait until something may have changed: the next part, or the next picture of a stream not started."""
+    async def _ll_news(self, ll: LlSession | None, left_s: float) -> bool:
+        """Wait for the next part, or the next picture of a stream not started; False when none came in time."""
         if ll is not None:
-            await ll.changed(left_s)
-        else:
-            self._next_picture = self._next_picture or asyncio.Event()
-            try:
-                await asyncio.wait_for(self._next_picture.wait(), left_s)
-            except TimeoutError:
-                return  # the caller looks at the clock
+            return await ll.changed(left_s)
+        self._next_picture = self._next_picture or asyncio.Event()
+        try:
+            await asyncio.wait_for(self._next_picture.wait(), left_s)
+        except TimeoutError:
+            return False
+        return True
 
     @property
     def _ll_timeout_s(self) -> float:
