@@ -26,7 +26,7 @@ from .multimedia import MEDIA_EVENTS, MEDIA_TYPES, MediaFilter, MediaList, Uploa
 from .photo_procedures import Photo, StoredMedia
 from .procedures import Context, Procedure, integer, number, string
 from .terminal import DriverIdentity, Properties
-from .terminal_parameters import IDS, ParameterReport, QueryParameters, SetParameters, parameter
+from .terminal_parameters import ParameterReport, QueryParameters, SetParameters, parameter, parameter_id
 from .video_procedures import Clip, LiveVideo, Playback, Timeline
 
 Given = Mapping[str, object]
@@ -102,7 +102,7 @@ def _get_parameters(given: Given, context: Context) -> Order:
     names = given.get("parameters")
     if not isinstance(names, list) or not names:
         return MessageId.QUERY_ALL_PARAMETERS, b""
-    ids = tuple(IDS[name] if name in IDS else parameter(name, "").id for name in map(str, names))
+    ids = tuple(parameter_id(name) for name in map(str, names))
     return _order(MessageId.QUERY_PARAMETERS, QueryParameters(ids), context)
 
 
@@ -205,6 +205,8 @@ class Simple:
     """Whether doing it again later is safe."""
     patient: bool = False
     """The answer may be missing although 0x0001 came: then that is the answer."""
+    once: bool = False
+    """Never sent twice, whatever its message."""
 
 
 def _plain(message_id: int) -> Callable[[Given, Context], Order]:
@@ -268,7 +270,7 @@ SIMPLE: Mapping[str, Simple] = {
         )
     ),
     "send_transparent": Simple(_transparent),
-    "custom_message": Simple(_custom),
+    "custom_message": Simple(_custom, once=True),
 }
 """Commands of one message, by name."""
 
@@ -281,6 +283,7 @@ class OneMessage(Procedure):
         super().__init__(request, context)
         self._simple = SIMPLE[request.name]
         self.query = self._simple.query
+        self.once = self._simple.once
         if self._simple.answer is not None:
             self.answers = frozenset({self._simple.answer})
 

@@ -78,6 +78,7 @@ class Procedure:
         self.request = request
         self.context = context
         self.over = False
+        self.once = False
         self.deadline: float | None = None
         self._sent: Sent | None = None
         self._answered = False
@@ -155,7 +156,7 @@ class Procedure:
         return min(times, default=None)
 
     def _repeats(self, sent: Sent) -> bool:
-        return sent.message_id not in NO_REPEAT and self._resends < len(RESEND_AFTER_S)
+        return not self.once and sent.message_id not in NO_REPEAT and self._resends < len(RESEND_AFTER_S)
 
     def unanswered(self, now: float) -> None:
         """Nothing came back within `GIVE_UP_AFTER_S`."""

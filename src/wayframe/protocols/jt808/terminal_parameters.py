@@ -166,19 +166,25 @@ class TerminalParameter:
         return int.from_bytes(self.raw, "big") if len(self.raw) == spec.kind.value else self.raw.hex()
 
 
+def parameter_id(name: str) -> int:
+    """Id of a parameter by a name of `PARAMETERS` or as `0xNNNN`. Raises `ValueError`."""
+    if name in IDS:
+        return IDS[name]
+    try:
+        id = int(name, 16) if name.lower().startswith("0x") else -1
+    except ValueError:
+        id = -1
+    if not 0 <= id <= 0xFFFFFFFF:
+        raise ValueError(f"unknown parameter {name!r}: give a known name or an id such as 0x0029")
+    return id
+
+
 def parameter(name: str, value: object) -> TerminalParameter:
     """A parameter from what a person gave: a name of `PARAMETERS` or `0xNNNN`, and number, text or hex.
 
     Raises `ValueError` saying what is wrong.
     """
-    id = IDS.get(name)
-    if id is None:
-        try:
-            id = int(name, 16) if name.lower().startswith("0x") else -1
-        except ValueError:
-            id = -1
-        if not 0 <= id <= 0xFFFFFFFF:
-            raise ValueError(f"unknown parameter {name!r}: give a known name or an id such as 0x0029")
+    id = parameter_id(name)
     spec = PARAMETERS.get(id)
     return TerminalParameter(id, _value_bytes(name, spec.kind if spec else Kind.BYTES, value))
 
