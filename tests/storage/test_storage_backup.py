@@ -74,9 +74,9 @@ async def fill(db: Database, blobs: DirectoryBlobs) -> None:
     await store.append([report(n) for n in range(100, 150)])
 
 
-async def everything(db: Database) -> dict[str, list[object]]:
+async def everything(db: Database) -> dict[str, list[str]]:
     """Every row of every table."""
-    rows: dict[str, list[object]] = {}
+    rows: dict[str, list[str]] = {}
     async with db.read() as conn:
         for name in await db.table_names():
             found = await conn.execute(text(f"SELECT * FROM {name}"))

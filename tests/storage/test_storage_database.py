@@ -244,6 +244,6 @@ async def plan(db: Database, statement: str, parameters: Any) -> list[str]:
     async with db.write() as conn:
         if db.sqlite:
             rows = await conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            return [row[3] for row in rows]
+            return [str(step) for step in rows.scalars(3)]
         await conn.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [row[0] for row in await conn.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
+        return [str(step) for step in (await conn.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars()]

@@ -115,7 +115,8 @@ class Database:
                 yield conn
             return
         try:
-            await asyncio.wait_for(self._turn.acquire(), _WAIT_S)
+            async with asyncio.timeout(_WAIT_S):
+                await self._turn.acquire()
         except TimeoutError as error:
             raise Unavailable(f"the database is busy: no turn to write within {_WAIT_S} s") from error
         try:
