@@ -2,6 +2,9 @@ import Hls, { type ErrorData } from 'hls.js/light'
 import type { Links } from './link'
 import { pause, type Happening } from './status'
 
+/** Time for what is listed last to arrive. */
+const LAST_LOADS_MS = 3000
+
 /** How a browser can play a live stream. */
 export type Way = 'mse' | 'native' | 'none'
 
@@ -71,9 +74,22 @@ function playWithHls(video: HTMLVideoElement, links: Links, tell: (happening: Ha
     hls.destroy()
   }
   const over = (happening: Happening): void => {
-    stop()
+    clearTimeout(timer)
+    hls.stopLoad() // the last picture stays on screen
     tell(happening)
   }
+  // A stream ends where its device stops, often within a part that hls.js does not fetch any more. So once the playlist
+  // says that nothing more comes, running dry is the end.
+  let lastListed = false
+  const ranDry = (): void => {
+    if (lastListed && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) over('ended')
+  }
+  video.addEventListener('waiting', ranDry)
+  hls.on(Hls.Events.LEVEL_UPDATED, (_event, { details }) => {
+    if (details.live || lastListed) return
+    lastListed = true
+    timer = setTimeout(ranDry, LAST_LOADS_MS)
+  })
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     tell('waiting')
     void start(video)
