@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ..jt1078 import signalling as video
 from ..jt1078.wire import BodyError, Reader, text
+from .areas import AreaAnswer, DeleteAreas, PhoneBook, QueryAreas, SetAreas, SetPolygon, SetRoute
 from .frames import Layout
 from .ids import MessageId
 from .location import AlarmConfirmation, CanFrames, Location, LocationAnswer, LocationBatch, Tracking
@@ -422,6 +423,17 @@ _DECODERS: dict[int, Decoder] = {
     MessageId.TEXT: Text.decode,
     MessageId.CALL_BACK: CallBack.decode,
     MessageId.VEHICLE_CONTROL: VehicleControl.decode,
+    MessageId.PHONE_BOOK: PhoneBook.decode,
+    MessageId.SET_CIRCLES: SetAreas.circles,
+    MessageId.DELETE_CIRCLES: DeleteAreas.decode,
+    MessageId.SET_RECTANGLES: SetAreas.rectangles,
+    MessageId.DELETE_RECTANGLES: DeleteAreas.decode,
+    MessageId.SET_POLYGON: SetPolygon.decode,
+    MessageId.DELETE_POLYGONS: DeleteAreas.decode,
+    MessageId.SET_ROUTE: SetRoute.decode,
+    MessageId.DELETE_ROUTES: DeleteAreas.decode,
+    MessageId.QUERY_AREAS: QueryAreas.decode,
+    MessageId.AREA_ANSWER: AreaAnswer.decode,
     MessageId.QUERY_RECORDER: RecorderCommand.decode,
     MessageId.SET_RECORDER: RecorderCommand.decode,
     MessageId.QUERY_DRIVER: Empty.decode,
