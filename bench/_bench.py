@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.e2e.house import House
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BATCH = 1000
 CORES = sorted(os.sched_getaffinity(0))
@@ -56,14 +55,8 @@ def spawn(command: Sequence[str], folder: Path, core: int = SERVER_CORE) -> subp
 def end(*processes: subprocess.Popen[bytes]) -> None:
     """Make sure that they are gone."""
     for process in processes:
-        if process.poll() is None:
-            process.terminate()
-    for process in processes:
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def tree(pid: int) -> list[int]:
@@ -85,12 +78,13 @@ def _stat(pid: int) -> list[str]:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system seconds of a process tree, ended children included."""
+    """User and system seconds of all threads of a process tree that live now, to the nanosecond."""
     total = 0
     for each in tree(pid):
-        with contextlib.suppress(OSError):
-            total += sum(map(int, _stat(each)[11:15]))
-    return total / _TICKS
+        for thread in Path(f"/proc/{each}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(thread.read_text().split()[0])
+    return total / 1e9
 
 
 def rss(pid: int, *, children: bool = False) -> int:
