@@ -20,7 +20,8 @@ from wayframe.protocols.jt1078 import (
     audio_format,
 )
 from wayframe.protocols.jt1078 import MediaKind as FrameKind
-from wayframe.services import Connection, Feed
+from wayframe.protocols.jt1078.live_messages import AvAttributes
+from wayframe.services import Connection, Entry, Feed
 
 from .peers import Peer
 from .registry import Request
@@ -28,6 +29,8 @@ from .registry import Request
 if TYPE_CHECKING:
     from .gateway import Gateway
 
+AUDIO_RATES = (8000, 22050, 44100, 48000)
+"""Sampling rates by their code in 0x1003."""
 _TICK_S = 1.0
 _SILENCE_S = 20.0
 """A live device that sends nothing for this long has ended (jt1078.md 6.1)."""
@@ -129,7 +132,10 @@ class MediaPeer(Peer):
     def _join(self, number: int) -> None:
         """A channel belongs to a request: its frames have somewhere to go from now on."""
         request = self._gateway.registry.match(self._kind, self._number, number)
-        if request is None or request.connected:
+        if request is None:
+            return
+        if request.connected:  # its frames have nowhere to go
+            self.end(12, f"camera {number} is being received over another connection")
             return
         request.connected = True
         if not self._channels:
@@ -166,6 +172,19 @@ class MediaPeer(Peer):
         elif frame.kind is FrameKind.AUDIO:
             pts = channel.clock.output_ms(frame.kind, frame.timestamp_ms, now)
             if channel.audio is None:
-                channel.audio = audio_format(frame.codec, frame.data, payload_type=frame.payload_type)
+                told = attributes(channel.request.entry)
+                channel.audio = audio_format(frame.codec, frame.data, payload_type=frame.payload_type, attributes=told)
             sound = channel.audio
             channel.feed.audio(sound.codec, frame.data, pts, sound.sample_rate, sound.channels)
+
+
+def attributes(entry: Entry) -> AvAttributes | None:
+    """What the device said of its sound and pictures (0x1003), as far as it is known."""
+    said = entry.view.get("settings", {}).get("attributes")
+    if said is None:
+        return None
+    rate = AUDIO_RATES.index(said["audio_sample_rate"]) if said["audio_sample_rate"] in AUDIO_RATES else 0
+    return AvAttributes(
+        said["audio_codec"], said["audio_channels"], rate, 0, said["audio_frame_length"], int(said["audio_output"]),
+        said["video_codec"], said["max_audio_channels"], said["max_video_channels"],
+    )  # fmt: skip
