@@ -195,6 +195,7 @@ class Node:
             self.ids,
         )
         media.complete_command = commands.done
+        media.fail_command = commands.failed
         commands.media_runs = self.gateway.media_runs
         connections.up = commands.wake
         connections.down = lambda entry: self.gateway.spawn(commands.connection_lost(entry))
@@ -332,7 +333,7 @@ class Node:
         await services.directory.save_activity()
         await services.commands.purge()
         await LogTable(self.db).purge(now - self.settings.logs_keep_s)
-        await self.message_store.compact(now)
+        await self.message_store.compact(now, announced=services.history.saved_seq)
         await self.message_store.retain(services.history.limits(), now)
 
     async def _backup_before_migration(self) -> None:

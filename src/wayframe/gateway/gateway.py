@@ -218,8 +218,11 @@ class Gateway:
     def expect_media(self, request: Request) -> None:
         """A device was asked to open a media connection, for the first time or once more."""
         known = self.registry.request(request.expected.command_id)
-        if known is not None:
-            request.feed = known.feed
+        if known is not None and known.feed is not None:
+            if known.link is request.link:
+                request.feed = known.feed
+            else:  # the command begins anew on a new connection: what an earlier one brought does not belong before it
+                known.feed.drop()
         self.registry.expect(request)
 
     def feed(self, request: Request, connection_id: int, close: Callable[[int, str], None]) -> Feed:
@@ -241,9 +244,24 @@ class Gateway:
             self.registry.release(request.expected.command_id)
 
     def media_runs(self, command_id: int) -> bool:
-        """Whether media of a command is flowing."""
+        """Whether media of a command is flowing or being stored: it needs its device no more, nor a repetition."""
         request = self.registry.request(command_id)
-        return request is not None and request.connected
+        flowing = request is not None and request.connected
+        return flowing or self.services.recordings.carries(command_id) or self.services.media.carries(command_id)
+
+    def orphaned(self, command_id: int) -> None:
+        """Media of a command broke off, and the session that could ask for it again is gone."""
+        commands = self.services.commands
+        request = self.registry.request(command_id)
+        if request is None or commands.find(command_id) is None:
+            return
+        reason = "the signalling and the media connection were lost"
+        if commands.may_repeat(command_id) and request.feed is not None:
+            self.registry.release(command_id)
+            request.feed.drop()
+            self.spawn(commands.failed(command_id, reason, retry=True))
+        else:
+            self.spawn(self.command_failed(command_id, reason, retry=True))
 
     async def command_failed(self, command_id: int, reason: str, retry: bool) -> None:
         """A session gave a command up; what a recording has so far is kept as a partial file."""

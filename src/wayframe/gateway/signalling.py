@@ -216,6 +216,7 @@ class SignallingPeer(Peer):
             return
         older = self._gateway.signalling_of(entry)
         if older is self:
+            self.proven |= event.proven
             return
         if older is not None and older.proven and not event.proven:
             self.log.warning("takeover_refused", device=entry.id, ident=entry.device.ident, source=self.source)
@@ -316,6 +317,8 @@ class SignallingPeer(Peer):
         if self._session is not None:
             self._session.media_event(command_id, news, self._gateway.clock.now(), position)
             self._pump()
+        elif news in (MediaNews.CLOSED, MediaNews.STALLED):
+            self._gateway.orphaned(command_id)
 
     @property
     def channel_id(self) -> int:

@@ -34,7 +34,7 @@ from wayframe.protocols.device import CommandRequest
 from wayframe.storage import CommandTable
 
 from .bodies import parse_body
-from .connections import Connections
+from .connections import Connections, Link
 from .directory import DEVICES, Caller, Directory, Entry, compile_text
 from .history import compiled_filter
 from .journal import Journal
@@ -75,6 +75,8 @@ class _Open:
     repeatable: bool
     """Sending it a second time does no harm."""
     not_before: float = 0.0
+    link: Link | None = None
+    """The connection it was sent over last; None while it was not sent since the start."""
     waiters: list[asyncio.Future[dict[str, Json]]] = field(default_factory=list)
 
 
@@ -120,7 +122,7 @@ class Commands:
                 continue
             opened = self._put(entry, command)
             self._announce_state(opened)
-            if command.stage is CommandStage.SENT or not command.queued:
+            if (command.stage is CommandStage.SENT or not command.queued) and not self.media_runs(command.id):
                 await self._interrupted(opened)
 
     async def run(self) -> None:
@@ -317,7 +319,7 @@ class Commands:
             item for item in opened.values() if item.command.stage is CommandStage.QUEUED and item.not_before <= now
         ]
         for item in sorted(waiting, key=lambda item: (-item.command.priority, item.command.id)):
-            if item.lane in busy or not self._condition_holds(item, now):
+            if item.lane in busy or not self._condition_holds(item, now) or self.media_runs(item.command.id):
                 continue
             if item.lane and (response := self.join_stream(entry.id, item.command)) is not None:
                 await self._finish(item, CommandStage.PROCESSED, executed=True, response=response)
@@ -332,9 +334,11 @@ class Commands:
     async def _send(self, item: _Open, now: float) -> None:
         """Mark as sent, durably, then send."""
         await self._change(item, stage=CommandStage.SENT, attempts=item.command.attempts + 1)
-        link = self._connections.link(item.entry.id)
-        if link is None or item.command.stage is not CommandStage.SENT:
-            await self._interrupted(item)
+        if item.command.stage is not CommandStage.SENT:
+            return
+        item.link = link = self._connections.link(item.entry.id)
+        if link is None:  # nothing was sent, so it costs no attempt and its outcome is known
+            await self._change(item, stage=CommandStage.QUEUED, attempts=item.command.attempts - 1)
             return
         command = item.command
         self._announce_state(item)
@@ -358,23 +362,36 @@ class Commands:
         item = self._open.get(command_id)
         if item is None:
             return
-        command = item.command
-        again = retry and item.repeatable and command.attempts < command.max_attempts
-        if again and command.expires > self._clock.now():
-            item.not_before = self._clock.now() + _RETRY_AFTER_S * command.attempts
+        if retry and self._repeats(item):
+            item.not_before = self._clock.now() + _RETRY_AFTER_S * item.command.attempts
             await self._change(item, stage=CommandStage.QUEUED, reason=reason)
             self._announce_state(item)
         else:
             await self._finish(item, CommandStage.PROCESSED, reason=reason)
 
     async def connection_lost(self, entry: Entry) -> None:
-        """The signalling connection is gone: judge what was under way, unless its media goes on by itself."""
+        """A signalling connection is gone: judge what was under way on it, unless its media goes on by itself.
+
+        A newer connection may be there already; what was sent over that one is not judged.
+        """
         for item in list(self._by_device.get(entry.id, {}).values()):
-            if item.command.stage is CommandStage.SENT and not self.media_runs(item.command.id):
+            under_way = item.command.stage is CommandStage.SENT and item.link is not None
+            gone = item.link is not self._connections.link(entry.id)
+            if under_way and gone and not self.media_runs(item.command.id):
                 await self._interrupted(item)
 
     media_runs: Callable[[int], bool] = staticmethod(lambda command_id: False)
-    """Whether a media transfer of a command is going on (set by the gateway)."""
+    """Whether media of a command is coming or being stored (set by the gateway)."""
+
+    def may_repeat(self, command_id: int) -> bool:
+        """Whether an open command may be sent once more."""
+        item = self._open.get(command_id)
+        return item is not None and self._repeats(item)
+
+    def _repeats(self, item: _Open) -> bool:
+        command = item.command
+        in_time = command.expires > self._clock.now()
+        return item.repeatable and command.attempts < command.max_attempts and in_time
 
     async def _interrupted(self, item: _Open) -> None:
         """A command's way was cut: back to the queue if it is harmless to repeat, otherwise ended."""

@@ -143,8 +143,11 @@ class MediaStore:
         self._locks: dict[int, asyncio.Lock] = {}
         self.quota = quota
         """Sizes by device."""
+        self._owed: dict[str, int] = {}
         self.complete_command: Callable[[int, Json], Awaitable[None]] | None = None
         """Called with command id and file object when a requested file is ready (set by the composition root)."""
+        self.fail_command: Callable[[int, str, bool], Awaitable[None]] | None = None
+        """Called with command id and reason when a requested file came to nothing (set by the composition root)."""
 
     # --- start --------------------------------------------------------------------------------------------------
 
@@ -171,7 +174,16 @@ class MediaStore:
             self._show_size(device_id)
         for file in [*await self._table.processing(), *await self._table.unannounced()]:
             self._todo.put_nowait(file.uuid)
+            self._owe(file)
         return repaired
+
+    def _owe(self, file: MediaFile) -> None:
+        if file.command_id:
+            self._owed[file.uuid] = file.command_id
+
+    def carries(self, command_id: int) -> bool:
+        """Whether the file a command asked for is here and on its road: the command must not be sent again."""
+        return command_id in self._owed.values()
 
     @property
     def waiting(self) -> int:
@@ -290,6 +302,7 @@ class MediaStore:
             source_sha256=blob.sha256, message_params=dict(facts.message_params or {}), command_id=facts.command_id,
         )  # fmt: skip
         await self._table.insert(file)
+        self._owe(file)
         self._count(entry.id, file.size)
         self._ready[file.uuid] = asyncio.Event()
         self._todo.put_nowait(file.uuid)
@@ -313,6 +326,9 @@ class MediaStore:
                 ready = self._ready.pop(uuid, None)
                 if ready is not None:
                     ready.set()
+            command_id = self._owed.pop(uuid, 0)
+            if command_id and self.fail_command is not None:  # no news for a command that has its file
+                await self.fail_command(command_id, "the file came, but was deleted or could not be processed", False)
 
     async def _advance(self, uuid: str) -> None:
         file = await self._table.get(uuid)
@@ -353,14 +369,15 @@ class MediaStore:
         }
         extra = {"channel.id": file.channel_id} if file.channel_id else {}
         await self._history.store(entry, [message], {**extra, "protocol.id": entry.device.protocol_id})
+        # The command before the mark: else a crash in between leaves a command that is carried out a second time.
+        if file.command_id and self.complete_command is not None:
+            await self.complete_command(file.command_id, self.view(file))
         current = await self._table.get(file.uuid)
         if current is not None:
             await self._table.update(msgspec.structs.replace(current, announced=True))
         ready = self._ready.get(file.uuid)
         if ready is not None:
             ready.set()
-        if file.command_id and self.complete_command is not None:
-            await self.complete_command(file.command_id, self.view(file))
         await self._rotate(entry)
 
     # --- out ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from wayframe.media import EmptyRecording, MediaError, Mp4Recorder
+from wayframe.media import EmptyRecording, MediaError, Mp4Recorder, audio_config, is_adts
 from wayframe.model import Clock, Json, StorageFull, WayframeError
 from wayframe.protocols.device import MediaExpected, MediaNews
 from wayframe.protocols.jt1078.recording import Action, Decision, Recording
@@ -80,7 +80,9 @@ class RecordingFeed:
     def audio(self, codec: str, data: bytes, pts_ms: int, rate: int, channels: int) -> None:
         if not self._ended and not self._resumed:
             at = self._decision.offset_ms + pts_ms
-            self.recorder.audio(codec, data, at, rate=rate, channels=channels)
+            raw = codec == "aac" and not is_adts(data)
+            config = audio_config(rate, channels) if raw else None
+            self.recorder.audio(codec, data, at, rate=rate, channels=channels, config=config)
 
     def tick(self, now: float) -> None:
         if not self._ended:
@@ -157,6 +159,7 @@ class Recordings:
         self._processing = processing
         self._blobs = blobs
         self._running: set[RecordingFeed] = set()
+        self._storing: set[RecordingFeed] = set()
         self._background = Background("recordings")
 
     def begin(self, entry: Entry, expected: MediaExpected, channel_id: int) -> RecordingFeed:
@@ -197,9 +200,21 @@ class Recordings:
 
     def finish(self, feed: RecordingFeed) -> None:
         """Store what was recorded, beside everything else."""
+        self._storing.add(feed)
         self._background.spawn(self._store(feed))
 
+    def carries(self, command_id: int) -> bool:
+        """Whether a command's recording is complete and being stored: the command must not be sent again."""
+        return any(feed.expected.command_id == command_id for feed in self._storing)
+
     async def _store(self, feed: RecordingFeed) -> None:
+        try:
+            await self._bring(feed)
+        finally:
+            self._storing.discard(feed)
+
+    async def _bring(self, feed: RecordingFeed) -> None:
+        """Make the file and hand it to the media store."""
         expected = feed.expected
         try:
             target, facts = await self._processing.finish_recording(feed.recorder, self._blobs.temporary_path(".mp4"))
@@ -223,6 +238,7 @@ class Recordings:
 
     async def _give_back(self, feed: RecordingFeed, reason: str, *, retry: bool) -> None:
         self.abandon(feed)
+        self._storing.discard(feed)
         log.warning("recording_failed", device=feed.entry.id, reason=reason)
         await self._commands.failed(feed.expected.command_id, reason, retry)
 
