@@ -160,13 +160,8 @@ class Settings(BaseSettings):
     live_h265: Literal["convert", "pass"] = _setting(
         "convert", "Whether live H.265 is converted to H.264 (plays in every browser) or passed on."
     )
-    hls_segment_s: float = _setting(
-        2.0, "Length of a live HLS segment in seconds; cut at the next key frame.", ge=0.5, le=10
-    )
-    hls_window_segments: int = _setting(6, "Segments a live playlist lists.", ge=3, le=60)
     live_idle_s: Seconds = _setting(60.0, "A live stream nobody fetches ends after this.", ge=5, le=HOUR)
     chunk_keep_s: Seconds = _setting(120.0, "A live segment is removed this long after its last access.", ge=5, le=HOUR)
-    ll_part_ms: int = _setting(400, "Length of a low-latency part in milliseconds.", ge=100, le=2000)
 
     # Throughput
     message_batch_rows: int = _setting(500, "Messages written in one transaction at most.", ge=1, le=10000)

@@ -40,6 +40,8 @@ async def run(settings: Settings) -> None:
     settings = settings.model_copy(
         update={
             "data_dir": settings.data_dir / "demo",
+            "database_url": "",
+            "blobs_dir": "",
             "public_url": settings.public_url or f"http://localhost:{settings.http_port}",
         }
     )

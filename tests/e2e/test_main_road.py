@@ -35,6 +35,11 @@ async def command(house: House, device: int, name: str, timeout: float = 60, **p
     return (await asyncio.to_thread(house.result, "POST", f"/gw/devices/{device}/commands", body))[0]
 
 
+async def get(url: str, **options: Any) -> httpx.Response:
+    """GET without a token, as a browser would."""
+    return await asyncio.to_thread(httpx.get, url, timeout=30, trust_env=False, **options)
+
+
 async def online(house: House, device: int) -> None:
     await asyncio.to_thread(house.until, lambda: house.connected(device), "the vehicle connects")
 
@@ -49,14 +54,14 @@ async def test_a_clip_on_request_becomes_a_link_that_plays(house: House) -> None
     clip = result["response"]
     assert clip["meta"]["video_codec"] == "h264" and abs(clip["meta"]["duration"] - 10) < 0.5
     assert clip["created"] == start
-    body = httpx.get(f"{house.base}/media/{clip['uuid']}", trust_env=False)
+    body = await get(f"{house.base}/media/{clip['uuid']}")
     assert body.headers["content-type"] == "video/mp4"
     with av.open(io.BytesIO(body.content)) as container:
         frames = sum(1 for _ in container.decode(video=0))
     assert 140 <= frames <= 160
-    first = httpx.get(f"{house.base}/media/{clip['uuid']}", headers={"Range": "bytes=0-99"}, trust_env=False)
+    first = await get(f"{house.base}/media/{clip['uuid']}", headers={"Range": "bytes=0-99"})
     assert first.status_code == 206 and first.content == body.content[:100]
-    preview = httpx.get(f"{house.base}/media/{clip['uuid']}?preview=jpeg", trust_env=False)
+    preview = await get(f"{house.base}/media/{clip['uuid']}?preview=jpeg")
     assert Image.open(io.BytesIO(preview.content)).size[0] > 100
     listed = house.result("GET", f"/gw/devices/{device}/media")
     assert [file["uuid"] for file in listed] == [clip["uuid"]]
@@ -82,7 +87,7 @@ async def test_a_photo_on_request(house: House) -> None:
         await online(house, device)
         result = await command(house, device, "take_photo", channel=1)
     assert result["executed"] is True, result
-    photo = httpx.get(f"{house.base}/media/{result['response']['uuid']}", trust_env=False)
+    photo = await get(f"{house.base}/media/{result['response']['uuid']}")
     assert photo.headers["content-type"] == "image/jpeg"
     Image.open(io.BytesIO(photo.content)).verify()
 
@@ -97,13 +102,13 @@ async def test_live_video_plays_is_shared_and_stops(house: House) -> None:
         again = await command(house, device, "start_videostream", channel=1)
         assert again["response"]["uuid"] == uuid
         assert vehicles[0].stats.live_streams == 1
-        playlist = await asyncio.to_thread(httpx.get, f"{house.base}/media/{uuid}", timeout=30, trust_env=False)
+        playlist = await get(f"{house.base}/media/{uuid}")
         assert playlist.headers["content-type"] == "application/vnd.apple.mpegurl"
         segment = next(line for line in playlist.text.splitlines() if not line.startswith("#"))
-        data = await asyncio.to_thread(httpx.get, f"{house.base}/media/{segment}", trust_env=False)
+        data = await get(f"{house.base}/media/{segment}")
         with av.open(io.BytesIO(data.content), format="mpegts") as container:
             assert sum(1 for _ in container.decode(video=0)) >= 10
-        poster = await asyncio.to_thread(httpx.get, f"{house.base}/media/{uuid}?preview=jpeg", trust_env=False)
+        poster = await get(f"{house.base}/media/{uuid}?preview=jpeg")
         assert poster.status_code == 200 and poster.content[:2] == b"\xff\xd8"
         connections = house.result("GET", f"/gw/devices/{device}/connections/all")
         live = next(item for item in connections if item["meta"])
@@ -123,9 +128,7 @@ async def test_live_h265_is_converted_within_the_limit_and_refused_beyond(house:
         await online(house, device)
         first = await command(house, device, "start_videostream", channel=1)
         assert first["executed"] is True, first
-        playlist = await asyncio.to_thread(
-            httpx.get, f"{house.base}/media/{first['response']['uuid']}", timeout=30, trust_env=False
-        )
+        playlist = await get(f"{house.base}/media/{first['response']['uuid']}")
         assert playlist.status_code == 200
         second = await command(house, device, "start_videostream", channel=2)
         assert second["executed"] is False and "conver" in second["reason"], second

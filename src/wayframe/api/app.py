@@ -152,6 +152,7 @@ class Application:
             sent=exchange.sent,
             source=exchange.source,
             request_id=exchange.request_id,
+            trace=exchange.request.headers.get("x-flespi-trace", "")[:31],
         )
         self._metrics.count(access)
         self._on_access(access)

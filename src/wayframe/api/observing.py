@@ -35,6 +35,8 @@ class Access:
     """Address of the peer."""
     request_id: str
     """As in X-Request-Id."""
+    trace: str = ""
+    """As in x-flespi-trace."""
 
 
 AccessHook = Callable[[Access], None]
@@ -52,6 +54,7 @@ def log_access(access: Access) -> None:
         bytes=access.sent,
         source=access.source,
         request_id=access.request_id,
+        **({"trace": access.trace} if access.trace else {}),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from multipart import (  # type: ignore[import-untyped]  # the package has annotations but no py.typed marker
+from multipart import (
     MultipartError,
     MultipartSegment,
     PushMultipartParser,

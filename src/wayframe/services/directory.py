@@ -167,35 +167,24 @@ class Directory:
     # --- loading ------------------------------------------------------------------------------------------------
 
     async def load(self) -> str | None:
-        """Read every item into memory. On the very first start, make the main account and its master token.
+        """Read every item into memory. The first start makes the main account, and a start that finds no master
+        token which is still good makes a new one.
 
         Returns:
-            The key of the new master token, to be shown once, or None.
+            The key of a new master token, to be shown once, or None.
         """
         key = None
         accounts = await self._accounts.all()
         if not accounts:
             account = await self._accounts.insert(Account(id=0, name="main", created=self._clock.now()))
             accounts = [account]
-            key = new_key()
-            await self._tokens.insert(
-                self._seal(
-                    Token(
-                        id=0,
-                        cid=account.id,
-                        info="master token of the first start",
-                        created=self._clock.now(),
-                        accessed=self._clock.now(),
-                        ttl=31_536_000,
-                        access={"type": int(AccessType.MASTER)},
-                    ),
-                    key,
-                )
-            )
         for account in accounts:
             self._put(CUSTOMER, account)
         for token in await self._tokens.all():
             self._put(TOKENS, token)
+        main = accounts[0].id
+        if not any(self._opens_everything(entry, main) for entry in self.entries(TOKENS)):
+            key = await self._first_token(main)
         for channel in await self._channels.all():
             self._put(CHANNELS, channel)
         telemetry = await self._telemetry.load_all()
@@ -205,6 +194,21 @@ class Directory:
             entry.view["last_active"] = last_active.get(device.id, 0.0)
             if device.id in telemetry:
                 restore_telemetry(entry, telemetry[device.id])
+        return key
+
+    def _opens_everything(self, entry: Entry, cid: int) -> bool:
+        token = entry.item
+        assert isinstance(token, Token)
+        master = token.access.get("type") == AccessType.MASTER and token.cid == cid
+        return master and token.enabled and token_valid(token, token.accessed, self._clock.now())
+
+    async def _first_token(self, cid: int) -> str:
+        key, now = new_key(), self._clock.now()
+        token = Token(
+            id=0, cid=cid, info="master token", created=now, accessed=now, ttl=31_536_000,
+            access={"type": int(AccessType.MASTER)},
+        )  # fmt: skip
+        self._put(TOKENS, await self._tokens.insert(self._seal(token, key)))
         return key
 
     def channel_uris(self, render: Callable[[Channel], str]) -> None:

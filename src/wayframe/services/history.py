@@ -92,6 +92,11 @@ class History:
         """Messages that were there already."""
 
     @property
+    def saved_seq(self) -> int:
+        """Messages up to this number are announced, and telemetry knows them, whatever happens."""
+        return self._saved_seq
+
+    @property
     def waiting(self) -> int:
         """Messages waiting for their batch."""
         return len(self._waiting)

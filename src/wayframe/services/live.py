@@ -13,7 +13,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from wayframe.media import AccessUnit, AudioConfig, LiveStream, MediaError, NoConversionSlot, SegmentSpool, split_adts
+from wayframe.media import (
+    AccessUnit,
+    AudioConfig,
+    LiveStream,
+    MediaError,
+    NoConversionSlot,
+    SegmentSpool,
+    audio_config,
+    is_adts,
+    split_adts,
+)
 from wayframe.model import Clock, Command, Json, OriginType, StorageFull
 from wayframe.model.log_codes import Log
 from wayframe.protocols.device import MediaExpected, MediaNews
@@ -131,7 +141,8 @@ class LiveSession:
             return
         at = self._base_ms + pts_ms
         if codec == "aac":
-            for index, (config, frame) in enumerate(split_adts(data)):
+            frames = split_adts(data) if is_adts(data) else [(audio_config(rate, channels), data)]
+            for index, (config, frame) in enumerate(frames):
                 self.encoded(frame, at + index * 1024 * 1000 // config.rate, config)
             return
         if self._encoder is None:

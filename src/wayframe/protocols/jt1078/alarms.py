@@ -429,7 +429,7 @@ HARSH_TYPES: Final[_Types] = {
     0x03: ("harsh.cornering.event", "harsh cornering"),
     0x16: ("crash.event", "collision"),
 }
-"""Item 0x70, as traccar's decoder reads it."""
+"""Item 0x70, vendor-specific (jt808.md 4.2 names it only); types as devices of the field commonly use them."""
 
 # (identifier length, bytes of a tyre's position) in the order they are tried.
 _TYRE_FORMS: Final = ((16, 1), (40, 2), (40, 1), (16, 2))

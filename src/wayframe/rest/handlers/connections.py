@@ -25,19 +25,18 @@ async def close(call: Call) -> Answer:
 
 
 async def idents(call: Call) -> Answer:
-    """GET /gw/channels/{sel}/idents/{sel}: who is connected over the channel, one line a device."""
-    found: dict[int, dict[str, Any]] = {}
-    for connection in call.services.connections.views(await call.entries(), "all", channels=True):
-        known = found.get(connection["device_id"])
-        if known is None:
-            found[connection["device_id"]] = {
-                "id": connection["device_id"],
-                "ident": connection["ident"],
-                "channel_id": connection["channel_id"],
-                "device_id": connection["device_id"],
-                "established": connection["established"],
-                "connections": 1,
-            }
-        else:
+    """GET /gw/channels/{sel}/idents/{sel}: connected devices, and idents that knocked and are not registered."""
+    entries = await call.entries()
+    lines: list[dict[str, Any]] = []
+    for connection in call.services.connections.views(entries, "all", channels=True):
+        known = next((line for line in lines if line["device_id"] == connection["device_id"]), None)
+        if known is not None:
             known["connections"] += 1
-    return projected(call, chosen(found, call.params[1], "ident"))
+            continue
+        kept = ("ident", "channel_id", "device_id", "established")
+        lines.append({name: connection[name] for name in kept} | {"connections": 1, "registered": True})
+    for entry in entries:
+        for seen in call.services.connections.unknown_idents(entry.id):
+            lines.append({**seen, "channel_id": entry.id, "device_id": 0, "connections": 0, "registered": False})
+    numbered = {number: {"id": number, **line} for number, line in enumerate(lines, 1)}
+    return projected(call, chosen(numbered, call.params[1], "ident"))
