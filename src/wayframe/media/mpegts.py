@@ -7,6 +7,7 @@ One `TsPackager` per stream: its continuity counters run on across segments. Eve
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from .aac import AudioConfig, adts_header
 from .access_unit import Codec
@@ -131,6 +132,18 @@ class TsPackager:
         return packets
 
 
+@lru_cache(maxsize=256)
+def _plain_headers(pid: int, many: int) -> list[bytes]:
+    """Headers of packets that hold nothing but payload, in the order of counters, enough for 64 × (many + 1)."""
+    return _PLAIN[pid] * (4 * many + 6)
+
+
+@lru_cache(maxsize=1024)
+def _slices(count: int) -> struct.Struct:
+    """Cuts `count` payloads of a packet at once."""
+    return struct.Struct("184s" * count)
+
+
 def _packets(pid: int, counter: int, field: bytes, payload: bytes) -> tuple[bytes, int]:
     """Cut `payload` into packets, `field` (adaptation flags and clock) in the first; returns the next counter.
 
@@ -145,13 +158,12 @@ def _packets(pid: int, counter: int, field: bytes, payload: bytes) -> tuple[byte
     whole, rest = divmod(size - room, 184)
     end = room + whole * 184
     # Headers and payload slices alternate; both lists come from single expressions, no loop per packet.
-    plain = _PLAIN[pid]
-    headers = (plain * (whole // 16 + 2))[counter + 1 : counter + 1 + whole]
+    headers = _plain_headers(pid, whole >> 6)[counter + 1 : counter + 1 + whole]
     pieces: list[bytes] = [b""] * (2 * whole + 2)
     pieces[0] = b"".join((_FIRST_STUFFED[pid][counter], bytes((len(field),)), field))
     pieces[1] = payload[:room]
     pieces[2::2] = headers
-    pieces[3::2] = [payload[at : at + 184] for at in range(room, end, 184)]
+    pieces[3::2] = _slices(whole).unpack_from(payload, room)
     counter = (counter + 1 + whole) & 15
     if rest:
         stuffing = 183 - rest
