@@ -180,6 +180,9 @@ class History:
         timestamp = message["timestamp"]
         shown = self._links.render(message) if "media" in message else message
         self._bus.publish(Event(f"flespi/message/{DEVICES}/{entry.id}", shown, entry.cid, timestamp))
+        if "media" not in message:
+            active = {"last_active": message["server.timestamp"]}
+            self._bus.publish_record(f"flespi/state/{DEVICES}/{entry.id}", active, entry.cid, timestamp)
         channel_id = message.get("channel.id")
         if channel_id and "media" not in message:
             topic = f"flespi/message/gw/channels/{channel_id}/{message['ident']}"
@@ -330,7 +333,8 @@ def device_keys(entry: Entry) -> dict[str, Json]:
 
 
 _UNSTORED = ("device.id", "device.name", "device.type.id")
-_UNHASHED = ("server.timestamp", "peer")
+_UNHASHED = ("server.timestamp", "peer", "event.seqnum")
+"""A report that comes again, over another connection, comes with another serial number."""
 
 
 def stored_message(device_id: int, message: Mapping[str, Json], now: float) -> StoredMessage:
