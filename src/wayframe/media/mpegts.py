@@ -117,8 +117,8 @@ class TsPackager:
         head = _PES_START.pack(b"\x00\x00\x01\xe0", 0, 0x84, 0x80, 5)
         clock = (ticks - _CLOCK_LAG_90K) & _WRAP
         field = bytes((0x50 if key else 0x10,)) + _CLOCK.pack(clock >> 1, (clock & 1) << 15 | 0x7E00)
-        payload = b"".join((head, _pts_field(ticks), delimiter, data))
-        packets, self._video_counter = _packets(_VIDEO_PID, self._video_counter, field, payload)
+        start = b"".join((head, _pts_field(ticks), delimiter))
+        packets, self._video_counter = _packets(_VIDEO_PID, self._video_counter, field, start, data)
         return packets
 
     def aac(self, frame: bytes, pts_ms: int, config: AudioConfig) -> bytes:
@@ -127,8 +127,8 @@ class TsPackager:
         adts = adts_header(config, len(frame))
         length = 8 + len(adts) + len(frame)
         head = _PES_START.pack(b"\x00\x00\x01\xc0", length & 0xFFFF, 0x84, 0x80, 5)
-        payload = b"".join((head, _pts_field(ticks), adts, frame))
-        packets, self._audio_counter = _packets(_AUDIO_PID, self._audio_counter, b"\x40", payload)
+        start = b"".join((head, _pts_field(ticks), adts))
+        packets, self._audio_counter = _packets(_AUDIO_PID, self._audio_counter, b"\x40", start, frame)
         return packets
 
 
@@ -144,30 +144,29 @@ def _slices(count: int) -> struct.Struct:
     return struct.Struct("184s" * count)
 
 
-def _packets(pid: int, counter: int, field: bytes, payload: bytes) -> tuple[bytes, int]:
-    """Cut `payload` into packets, `field` (adaptation flags and clock) in the first; returns the next counter.
+def _packets(pid: int, counter: int, field: bytes, start: bytes, data: bytes) -> tuple[bytes, int]:
+    """Cut `start` and `data` into packets, `field` (adaptation flags and clock) in the first; the next counter too.
 
     Stuffing stands in adaptation fields: in the first packet when everything fits there, else in the last.
     """
-    room = PACKET - 4 - 1 - len(field)
-    size = len(payload)
+    room = PACKET - 4 - 1 - len(field) - len(start)
+    size = len(data)
     if size <= room:
         stuffed = field + b"\xff" * (room - size)
         head = _FIRST_STUFFED[pid][counter] + bytes((len(stuffed),)) + stuffed
-        return head + payload, (counter + 1) & 15
+        return head + start + data, (counter + 1) & 15
     whole, rest = divmod(size - room, 184)
-    end = room + whole * 184
     # Headers and payload slices alternate; both lists come from single expressions, no loop per packet.
     headers = _plain_headers(pid, whole >> 6)[counter + 1 : counter + 1 + whole]
     pieces: list[bytes] = [b""] * (2 * whole + 2)
-    pieces[0] = b"".join((_FIRST_STUFFED[pid][counter], bytes((len(field),)), field))
-    pieces[1] = payload[:room]
+    pieces[0] = b"".join((_FIRST_STUFFED[pid][counter], bytes((len(field),)), field, start))
+    pieces[1] = data[:room]
     pieces[2::2] = headers
-    pieces[3::2] = _slices(whole).unpack_from(payload, room)
+    pieces[3::2] = _slices(whole).unpack_from(data, room)
     counter = (counter + 1 + whole) & 15
     if rest:
         stuffing = 183 - rest
         adaptation = b"\x00" if not stuffing else bytes((stuffing,)) + b"\x00" + b"\xff" * (stuffing - 1)
-        pieces += (_STUFFED[pid][counter], adaptation, payload[end:])
+        pieces += (_STUFFED[pid][counter], adaptation, data[-rest:])
         counter = (counter + 1) & 15
     return b"".join(pieces), counter

@@ -141,12 +141,11 @@ class MediaConnection:
             self._opened = now
         self.counters.bytes += len(data)
         self._events = []
-        self._buffer += data
         if self._rate.exceeded(len(data), now):
             limit = self._settings.max_rate_bps / 1e6
             self._violate(f"more than {limit:g} Mbit/s over {self._settings.rate_window_s} s")
-        elif len(self._buffer) >= self._need:
-            self._parse()
+        else:
+            self._take(data)
         events, self._events = self._events, []
         return events
 
@@ -170,6 +169,17 @@ class MediaConnection:
         return events
 
     # --- packets -------------------------------------------------------------------------------------------
+
+    def _take(self, data: bytes) -> None:
+        """Parse what came; what is left of a packet waits in the buffer."""
+        if self._video is not None and not self._buffer and not self._lost:
+            # Most reads begin with a packet and end with one: nothing needs to be copied.
+            with memoryview(data) as view:
+                self._buffer += view[self._run(self._video, view, 0, len(data)) :]
+        else:
+            self._buffer += data
+        if len(self._buffer) >= self._need:
+            self._parse()
 
     def _parse(self) -> None:
         """Parse whole packets from the front of the buffer; `_need` says how many bytes the next try wants."""
