@@ -45,16 +45,22 @@ class Journal:
         self._clock = clock
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_LIMIT)
         self._last_timestamp = 0.0
+        self._writing: asyncio.Task[None] | None = None
         self.dropped = 0
         """Log records lost because the queue was full; shown in /metrics."""
 
     async def run(self) -> None:
         """Write and announce until cancelled; what is queued then is written by `drain`."""
         while True:
-            await self._write([await self._entries.get()])
+            first = await self._entries.get()
+            # A batch that was begun is brought to its end by `drain`, also when this is cancelled meanwhile.
+            self._writing = asyncio.get_running_loop().create_task(self._write([first]))
+            await asyncio.shield(self._writing)
 
     async def drain(self) -> None:
-        """Write and announce what is queued."""
+        """Write and announce what is queued or being written."""
+        if self._writing is not None:
+            await self._writing
         while not self._entries.empty():
             await self._write([self._entries.get_nowait()])
 
