@@ -162,6 +162,7 @@ class Directory:
         self._active: dict[int, float] = {}
         self._parsed_ips: dict[str, tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = {}
         self._access: dict[int, Access] = {}
+        self._families: dict[int, frozenset[int]] = {}
         self._channel_uri: Callable[[Channel], str] = lambda channel: ""
 
     # --- loading ------------------------------------------------------------------------------------------------
@@ -179,18 +180,18 @@ class Directory:
             account = await self._accounts.insert(Account(id=0, name="main", created=self._clock.now()))
             accounts = [account]
         for account in accounts:
-            self._put(CUSTOMER, account)
+            self.place(CUSTOMER, account)
         for token in await self._tokens.all():
-            self._put(TOKENS, token)
+            self.place(TOKENS, token)
         main = accounts[0].id
         if not any(self._opens_everything(entry, main) for entry in self.entries(TOKENS)):
             key = await self._first_token(main)
         for channel in await self._channels.all():
-            self._put(CHANNELS, channel)
+            self.place(CHANNELS, channel)
         telemetry = await self._telemetry.load_all()
         last_active = await self._devices.last_active()
         for device in await self._devices.all():
-            entry = self._put(DEVICES, device)
+            entry = self.place(DEVICES, device)
             entry.view["last_active"] = last_active.get(device.id, 0.0)
             if device.id in telemetry:
                 restore_telemetry(entry, telemetry[device.id])
@@ -208,7 +209,7 @@ class Directory:
             id=0, cid=cid, info="master token", created=now, accessed=now, ttl=31_536_000,
             access={"type": int(AccessType.MASTER)},
         )  # fmt: skip
-        self._put(TOKENS, await self._tokens.insert(self._seal(token, key)))
+        self.place(TOKENS, await self._tokens.insert(self._seal(token, key)))
         return key
 
     def channel_uris(self, render: Callable[[Channel], str]) -> None:
@@ -218,8 +219,10 @@ class Directory:
             assert isinstance(entry.item, Channel)
             entry.view["uri"] = render(entry.item)
 
-    def _put(self, entity: str, item: Item) -> Entry:
+    def place(self, entity: str, item: Item) -> Entry:
         """Place an item in memory and its indexes, keeping the view object of an item that was there."""
+        if entity == CUSTOMER:
+            self._families.clear()
         entry = self._items[entity].get(item.id)
         if entry is None:
             entry = self._items[entity][item.id] = Entry(item, {})
@@ -289,6 +292,9 @@ class Directory:
 
     def visible_accounts(self, cid: int) -> frozenset[int]:
         """An account and its descendants (rest-api.md 3.5)."""
+        known = self._families.get(cid)
+        if known is not None:
+            return known
         children: dict[int, list[int]] = {}
         for entry in self._items[CUSTOMER].values():
             assert isinstance(entry.item, Account)
@@ -299,7 +305,8 @@ class Directory:
             if account not in seen:
                 seen.add(account)
                 waiting.extend(children.get(account, ()))
-        return frozenset(seen)
+        family = self._families[cid] = frozenset(seen)
+        return family
 
     # --- who asks -----------------------------------------------------------------------------------------------
 
@@ -382,8 +389,8 @@ class Directory:
         compiled = compile_text(selector)
         accounts = self.visible_accounts(caller.cid)
 
-        def visible(entry: Entry | None) -> bool:
-            if entry is None or entry.cid not in accounts:
+        def visible(entry: Entry) -> bool:
+            if entry.cid not in accounts:
                 return False
             return allowed.everything or allowed.covers(
                 entry.id, (group["id"] for group in entry.view.get("groups", ()))
@@ -393,28 +400,33 @@ class Directory:
         env = Environment(now=self._clock.now())
         named = compiled.ids
         if named is not None:
-            found = [entry for entry in (items.get(item_id) for item_id in sorted(set(named))) if visible(entry)]
+            found = [entry for entry in map(items.get, sorted(set(named))) if entry is not None and visible(entry)]
             if not found:
                 missing = ",".join(str(item_id) for item_id in named)
                 raise NotFound(f"{entity}: no item {missing}", item_id=named[0] if len(named) == 1 else None)
         elif (ident := compiled.equalities.get("configuration.ident")) is not None and entity == DEVICES:
-            ids = [item_id for protocol in self.catalogue.protocols if (item_id := self._idents.get((protocol, ident)))]
-            found = [entry for entry in (items.get(item_id) for item_id in sorted(ids)) if visible(entry)]
+            ids = sorted(self._idents.get((protocol, ident), 0) for protocol in self.catalogue.protocols)
+            found = [entry for entry in map(items.get, ids) if entry is not None and visible(entry)]
         else:
-            return await self._scan(items, compiled, visible, env)
-        return [entry for entry in found if entry is not None and compiled.matches(entry.view, env)]
+            everyone = allowed.everything and len(accounts) == len(self._items[CUSTOMER])
+            return await self._scan(items, compiled, None if everyone else visible, env)
+        return [entry for entry in found if compiled.matches(entry.view, env)]
 
     @staticmethod
-    async def _scan(items: dict[int, Entry], compiled: Selector, visible: Any, env: Environment) -> list[Entry]:
-        found: list[Entry] = []
-        ordered = sorted(items)
-        for start in range(0, len(ordered), _SCAN_SLICE):
+    async def _scan(
+        items: dict[int, Entry], compiled: Selector, visible: Callable[[Entry], bool] | None, env: Environment
+    ) -> list[Entry]:
+        """Look at every item, a slice at a time."""
+        wanted = None if compiled.is_all else compiled.predicate(env)
+        entries, found = list(items.values()), []
+        for start in range(0, len(entries), _SCAN_SLICE):
             if start:
                 await asyncio.sleep(0)
-            for item_id in ordered[start : start + _SCAN_SLICE]:
-                entry = items.get(item_id)
-                if entry is not None and visible(entry) and (compiled.is_all or compiled.matches(entry.view, env)):
-                    found.append(entry)
+            part = entries[start : start + _SCAN_SLICE]
+            if visible is not None:
+                part = [entry for entry in part if visible(entry)]
+            found += part if wanted is None else [entry for entry in part if wanted(entry.view)]
+        found.sort(key=lambda entry: entry.id)
         return found
 
     # --- writing ------------------------------------------------------------------------------------------------
@@ -441,7 +453,7 @@ class Directory:
         check_device(device, needs_ident=protocol.id != 0)
         self._refuse_taken_ident(device)
         stored = await self._devices.insert(device)
-        entry = self._put(DEVICES, stored)
+        entry = self.place(DEVICES, stored)
         self._announce(DEVICES, entry, Log.CREATED, new=self.state_view(DEVICES, entry))
         return entry
 
@@ -456,7 +468,7 @@ class Directory:
         self.catalogue.protocol(fields["protocol_id"])
         channel = Channel(id=0, cid=cid, **fields)
         self._check_channel(channel)
-        entry = self._put(CHANNELS, await self._channels.insert(channel))
+        entry = self.place(CHANNELS, await self._channels.insert(channel))
         self._announce(CHANNELS, entry, Log.CREATED, new=self.state_view(CHANNELS, entry))
         return entry
 
@@ -468,7 +480,7 @@ class Directory:
         key = new_key()
         now = self._clock.now()
         token = self._seal(Token(id=0, cid=cid, created=now, accessed=now, **{"access": {"type": 0}, **fields}), key)
-        entry = self._put(TOKENS, await self._tokens.insert(token))
+        entry = self.place(TOKENS, await self._tokens.insert(token))
         self._announce(TOKENS, entry, Log.CREATED, new=self.state_view(TOKENS, entry))
         # The key travels in a view of its own: what stays in memory never holds it.
         return Entry(entry.item, {**entry.view, "key": key})
@@ -499,7 +511,7 @@ class Directory:
             changed = _replaced(item, given(parse_body(AccountBody, body)), patch)
             assert isinstance(changed, Account)
             await self._accounts.update(changed)
-        self._put(entity, changed)
+        self.place(entity, changed)
         self._announce(entity, entry, Log.UPDATED, old=old, new=self.state_view(entity, entry))
         return entry
 
@@ -509,7 +521,7 @@ class Directory:
         old = self.state_view(DEVICES, entry)
         changed = msgspec.structs.replace(device, metadata={**device.metadata, **said})
         await self._devices.update(changed)
-        self._put(DEVICES, changed)
+        self.place(DEVICES, changed)
         self._announce(DEVICES, entry, Log.UPDATED, old=old, new=self.state_view(DEVICES, entry))
 
     def _changed_device(self, device: Device, body: Json, patch: bool) -> Device:
