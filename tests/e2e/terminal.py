@@ -19,6 +19,8 @@ class Terminal:
     """Dials, registers, reports. Frames from the platform are read only while a call waits for one."""
 
     def __init__(self, ident: str, port: int) -> None:
+        self.code = ""
+        """What the platform gave it to authenticate with."""
         self.number = number_bcd(ident, Layout.V2013)
         self._port = port
         self._serial = 0
@@ -31,13 +33,16 @@ class Terminal:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         return self
 
-    async def sign_in(self) -> Terminal:
-        """Dial, register and authenticate."""
+    async def sign_in(self, code: str = "") -> Terminal:
+        """Dial, register unless there is a code from before, and authenticate."""
         await self.dial()
-        self.say(Msg.REGISTER, b808.register(Identity(), Layout.V2013))
-        answer = b808.parse_register_answer((await self.hear(Msg.REGISTER_ANSWER)).body)
-        assert answer.result == 0, answer
-        self.say(Msg.AUTHENTICATE, b808.authenticate(Identity(), answer.code, Layout.V2013))
+        self.code = code
+        if not code:
+            self.say(Msg.REGISTER, b808.register(Identity(), Layout.V2013))
+            answer = b808.parse_register_answer((await self.hear(Msg.REGISTER_ANSWER)).body)
+            assert answer.result == 0, answer
+            self.code = answer.code
+        self.say(Msg.AUTHENTICATE, b808.authenticate(Identity(), self.code, Layout.V2013))
         assert b808.parse_general((await self.hear(Msg.P_GENERAL)).body).result == 0
         return self
 
