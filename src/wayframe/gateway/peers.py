@@ -11,6 +11,8 @@ import structlog
 _WRITE_PAUSE = 256 * 1024
 _WRITE_LIMIT = 1024 * 1024
 """Bytes a device may leave unread before its connection is closed (jt808.md 7)."""
+_FAREWELL_S = 5.0
+"""A device that does not take what was written before the end is cut off after this; it may be gone for long."""
 
 
 class Admission:
@@ -145,6 +147,8 @@ class Peer(asyncio.Protocol):
                 self._transport.abort()
             elif not self._transport.is_closing():
                 self._transport.close()
+                if self._transport.get_write_buffer_size():
+                    self._loop.call_later(_FAREWELL_S, self._transport.abort)
 
     def wake_at(self, delay: float | None) -> None:
         """Call `tick` after `delay` seconds, replacing an earlier wish."""
