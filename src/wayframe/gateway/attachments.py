@@ -85,7 +85,9 @@ class AttachmentPeer(Peer):
             if part.name in self._writers:
                 parts[part.name] = (part, self._writers.pop(part.name))
         if parts:
-            self._gateway.parts.keep(upload.number, parts, self._gateway.clock.now())
+            displaced = self._gateway.parts.keep(upload.number, parts, self._gateway.clock.now())
+            for _, writer in displaced.values():
+                self._gateway.spawn(writer.abandon())
             self.log.warning("attachments_broken_off", files=list(parts), reason=reason)
         for writer in self._writers.values():
             self._gateway.spawn(writer.abandon())
@@ -104,8 +106,7 @@ class AttachmentPeer(Peer):
             case AlarmAnnounced():
                 self._announced(event)
             case FileStarted():
-                if event.name not in self._writers:
-                    self._writers[event.name] = self._gateway.begin_blob()
+                self._begin(event)
             case FileComplete():
                 self._gateway.spawn(self._store(event))
             case Refused():
@@ -113,6 +114,17 @@ class AttachmentPeer(Peer):
             case Closing():
                 self.send(self._machine.data_to_send())
                 self.end(4, event.reason)
+
+    def _begin(self, event: FileStarted) -> None:
+        entry = self._entry
+        if entry is None or event.name in self._writers:
+            return
+        try:
+            self._gateway.services.media.check_room(entry, event.size)
+            self._writers[event.name] = self._gateway.begin_blob()
+        except WayframeError as error:
+            self._gateway.services.media.refused(entry, error.reason, event.name)
+            self.end(5, error.reason)
 
     def _announced(self, event: AlarmAnnounced) -> None:
         upload, entry = self._upload, self._entry

@@ -18,9 +18,11 @@ class KeptParts:
     def __init__(self) -> None:
         self._parts: dict[str, tuple[float, Parts]] = {}
 
-    def keep(self, number: str, parts: Parts, now: float) -> None:
-        """Put parts aside."""
+    def keep(self, number: str, parts: Parts, now: float) -> Parts:
+        """Put parts aside. Returns what they displace, for the caller to abandon: two connections of one alarm."""
+        displaced = self.take(number)
         self._parts[number] = (now, parts)
+        return displaced
 
     def take(self, number: str) -> Parts:
         """Take parts back; empty if there are none."""

@@ -8,9 +8,10 @@ next start if the server died in between; only whole files ever have a row.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -224,10 +225,11 @@ class MediaStore:
             raise BadRequest("`file`: the file is empty")
         files = []
         first: Blob | None = None
+        size = upload.writer.size
         for entry in upload.entries:
-            await self.make_room(entry, upload.writer.size)
-            first = await (self._copy(first) if first else upload.writer.commit())
-            files.append(await self.store(entry, first, facts))
+            async with self._room(entry, size):
+                first = await (self._copy(first) if first else upload.writer.commit())
+                files.append(await self.store(entry, first, facts))
         waits = [self._ready[file.uuid].wait() for file in files if file.uuid in self._ready]
         try:
             async with asyncio.timeout(_ANSWER_WAIT_S):
@@ -279,12 +281,12 @@ class MediaStore:
     async def store_blob(self, entry: Entry, blob: Blob, facts: NewFile) -> MediaFile:
         """Store a finished blob that came from a device. Raises `StorageFull`; the blob is gone then."""
         try:
-            await self.make_room(entry, blob.size)
+            async with self._room(entry, blob.size):
+                return await self.store(entry, blob, facts)
         except WayframeError as error:
             await self._blobs.delete(blob.key)
             self.refused(entry, error.reason, facts.name)
             raise
-        return await self.store(entry, blob, facts)
 
     async def store(self, entry: Entry, blob: Blob, facts: NewFile) -> MediaFile:
         """Write the row of a durable blob and put it on the road."""
@@ -473,6 +475,15 @@ class MediaStore:
 
     # --- limits -------------------------------------------------------------------------------------------------
 
+    def check_room(self, entry: Entry, size: int) -> None:
+        """Refuse a transfer that is bound to fail, before its bytes come. Raises `StorageFull`, `TooLarge`."""
+        self.quota.check_disk(size)
+        limit = min(self._max_upload, self.quota.limit(entry.device))
+        if size > limit:
+            raise TooLarge(f"the file has {size} bytes, the most that device {entry.id} may store is {limit}")
+        if not entry.device.media_rotate and self.quota.over(entry.device, size):
+            raise self.quota.full(entry.device)
+
     async def make_room(self, entry: Entry, size: int) -> None:
         """Rotate the oldest unprotected files out until `size` fits. Raises `StorageFull`."""
         self.quota.check_disk(size)
@@ -485,6 +496,16 @@ class MediaStore:
                 await self._rotate(entry, size)
             if self.quota.over(entry.device, size):
                 raise self.quota.full(entry.device)
+
+    @contextlib.asynccontextmanager
+    async def _room(self, entry: Entry, size: int) -> AsyncIterator[None]:
+        """Room for a file until its row counts; without it, files that come together would share the same room."""
+        await self.make_room(entry, size)
+        self.quota.reserve(entry.id, size)
+        try:
+            yield
+        finally:
+            self.quota.reserve(entry.id, -size)
 
     async def _rotate(self, entry: Entry, more: int = 0) -> None:
         if not entry.device.media_rotate:
