@@ -24,7 +24,7 @@ from wayframe.media import (
     Mp4Recorder,
     RecordingFacts,
 )
-from wayframe.model import Json, MediaFile, MediaState
+from wayframe.model import Json, MediaFile, MediaState, StorageFull
 from wayframe.storage import BlobStore
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class Processing:
         try:
             made = await self._workers.convert(path, target)
             blob = await self._blobs.adopt(target)
-        except MediaError as error:
+        except (MediaError, StorageFull) as error:
             log.warning("media_not_converted", uuid=file.uuid[:8], codec=facts.video_codec, reason=str(error))
             target.unlink(missing_ok=True)
             return msgspec.structs.replace(file, meta={**file.meta, "not_converted": str(error)}), facts
@@ -106,12 +106,12 @@ class Processing:
             return ""
         try:
             picture = await self._workers.preview(path, Kind(kind))
-        except MediaError as error:
+            writer = await self._blobs.begin()
+            writer.write(picture)
+            return (await writer.commit()).key
+        except (MediaError, StorageFull) as error:
             log.info("no_preview", reason=str(error))
             return ""
-        writer = await self._blobs.begin()
-        writer.write(picture)
-        return (await writer.commit()).key
 
     async def finish_recording(self, recorder: Mp4Recorder, target: Path) -> tuple[Path, RecordingFacts]:
         """Write a recording as a fast-start MP4, its sound as AAC where it can be encoded.
