@@ -164,6 +164,8 @@ class Directory:
         self._access: dict[int, Access] = {}
         self._families: dict[int, frozenset[int]] = {}
         self._channel_uri: Callable[[Channel], str] = lambda channel: ""
+        self._changing = asyncio.Lock()
+        """Held from reading an item to having written it, so that no change is lost under another."""
 
     # --- loading ------------------------------------------------------------------------------------------------
 
@@ -487,6 +489,10 @@ class Directory:
 
     async def update(self, caller: Caller, entity: str, entry: Entry, body: Json, *, patch: bool) -> Entry:
         """Change an item: PUT replaces the named top-level fields, PATCH merges into nested objects."""
+        async with self._changing:
+            return await self._update(entity, entry, body, patch)
+
+    async def _update(self, entity: str, entry: Entry, body: Json, patch: bool) -> Entry:
         item, old = entry.item, self.state_view(entity, entry)
         changed: Item
         if isinstance(item, Device):
@@ -517,12 +523,13 @@ class Directory:
 
     async def add_metadata(self, entry: Entry, said: Mapping[str, Json]) -> None:
         """Add what a device says of itself to its metadata."""
-        device = entry.device
-        old = self.state_view(DEVICES, entry)
-        changed = msgspec.structs.replace(device, metadata={**device.metadata, **said})
-        await self._devices.update(changed)
-        self.place(DEVICES, changed)
-        self._announce(DEVICES, entry, Log.UPDATED, old=old, new=self.state_view(DEVICES, entry))
+        async with self._changing:
+            device = entry.device
+            old = self.state_view(DEVICES, entry)
+            changed = msgspec.structs.replace(device, metadata={**device.metadata, **said})
+            await self._devices.update(changed)
+            self.place(DEVICES, changed)
+            self._announce(DEVICES, entry, Log.UPDATED, old=old, new=self.state_view(DEVICES, entry))
 
     def _changed_device(self, device: Device, body: Json, patch: bool) -> Device:
         fields = given(parse_body(DeviceBody, body))
@@ -536,6 +543,10 @@ class Directory:
 
     async def delete(self, caller: Caller, entity: str, entry: Entry) -> None:
         """Remove an item. What hangs on it (media, queue) the caller of this removes before."""
+        async with self._changing:
+            await self._delete(entity, entry)
+
+    async def _delete(self, entity: str, entry: Entry) -> None:
         item, old = entry.item, self.state_view(entity, entry)
         if isinstance(item, Device):
             await self._devices.delete([item.id])
@@ -552,7 +563,7 @@ class Directory:
         base = f"flespi/state/{entity}/{item.id}"
         self._journal.state(f"{base}/deleted", True, entry.cid)
         self._journal.log(Log.DELETED, _ORIGIN[entity], item.id, entry.cid, {"item_data": old, "old": old})
-        self._journal.state_members(base, dict.fromkeys(old), entry.cid)
+        self._journal.state_members(base, dict.fromkeys([*old, *entry.view]), entry.cid)
         if isinstance(item, Device):
             self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), entry.cid)
         self._journal.state(base, None, entry.cid)
@@ -568,11 +579,13 @@ class Directory:
             raise BadRequest("`configuration.unknown_idents` must be `refuse` or `create`")
         if configuration.get("auth", "open") not in ("open", "strict"):
             raise BadRequest("`configuration.auth` must be `open` or `strict`")
-        port = configuration.get("port")
-        if port is not None and not (isinstance(port, int) and 1 <= port <= 65535):
-            raise BadRequest(f"`configuration.port` must be 1..65535, got {port!r}")
+        if configuration.get("port") is not None and not 1 <= (configured_number(configuration, "port") or 0) <= 65535:
+            raise BadRequest(f"`configuration.port` must be 1..65535, got {configuration['port']!r}")
         if "device_type_id" in configuration:
-            protocol, _ = self.catalogue.device_type(int(configuration["device_type_id"]))
+            type_id = configured_number(configuration, "device_type_id")
+            if type_id is None:
+                raise BadRequest("`configuration.device_type_id` must be a number")
+            protocol, _ = self.catalogue.device_type(type_id)
             if protocol.id != channel.protocol_id:
                 raise BadRequest("`configuration.device_type_id` belongs to another protocol than the channel")
 
@@ -678,6 +691,14 @@ def check_device(device: Device, *, needs_ident: bool) -> None:
         raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
     if device.media_rotate and device.media_rotate < _MIN_ROTATE:
         raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
+
+
+def configured_number(configuration: Mapping[str, Json], name: str) -> int | None:
+    """A whole number in a configuration, where values are text if possible (rest-api.md 4); None if it is none."""
+    value = configuration[name]
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def compile_text(text: str) -> Selector:
