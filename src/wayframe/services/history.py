@@ -315,8 +315,8 @@ def complete_message(
     """Add the base keys (rest-api.md 6.1) and mend the time (ruling 6)."""
     timestamp = message.get("timestamp")
     full: dict[str, Json] = {"timestamp": timestamp, "server.timestamp": now, "ident": entry.device.ident, **extra}
-    full.update(device_keys(entry))
     full.update(message)
+    full.update(device_keys(entry))
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp <= 0:
         full["timestamp"] = now
     elif timestamp > now + _FUTURE_LIMIT_S:
