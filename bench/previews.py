@@ -1,12 +1,13 @@
 """1,000 previews served to a gallery: CPU of the server, against nginx with the same pictures as static files.
 
 Run: .venv/bin/python bench/previews.py [--previews 1000] [--files 50] [--rounds 5] [--out FILE]
-Photos are uploaded, their previews made by the server; then one kept-open connection fetches `?preview=jpeg` again and
-again. The median of the rounds is shown.
+Photos are uploaded, their previews made by the server; then six kept-open connections, as a browser has them, fetch
+`?preview=jpeg` again and again. The median of the rounds is shown.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import socket
@@ -14,28 +15,37 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from _bench import CpuMeter, Row, end, finish, house, median, options, pid_of, register, spawn
 from live_cpu import free_ports
 from PIL import Image
 from transfer import configure_nginx, upload
 
+_CONNECTIONS = 6
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
-def fetch(port: int, paths: Sequence[str], count: int) -> int:
-    """Get the paths in turn on one connection; bytes of all bodies."""
-    total = 0
-    with socket.create_connection(("127.0.0.1", port)) as link, link.makefile("rb") as answers:
-        for number in range(count):
-            link.sendall(f"GET {paths[number % len(paths)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-            assert answers.readline().split()[1] == b"200"
-            size = 0
-            while (line := answers.readline()) != b"\r\n":
-                if match := _LENGTH.match(line):
-                    size = int(match[1])
-            total += len(answers.read(size))
-    return total
+def fetch(port: int, paths: Sequence[str], count: int) -> None:
+    """Get the paths in turn over as many connections as a browser opens."""
+    with contextlib.ExitStack() as stack:
+        links = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(_CONNECTIONS)]
+        answers = [stack.enter_context(link.makefile("rb")) for link in links]
+        for turn in range(-(-count // _CONNECTIONS)):
+            for number, link in enumerate(links, turn * _CONNECTIONS):
+                link.sendall(f"GET {paths[number % len(paths)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+            for answer in answers:
+                read_one(answer)
+
+
+def read_one(answer: BinaryIO) -> None:
+    """One response, its body thrown away."""
+    assert answer.readline().split()[1] == b"200"
+    size = 0
+    while (line := answer.readline()) != b"\r\n":
+        if match := _LENGTH.match(line):
+            size = int(match[1])
+    assert len(answer.read(size)) == size > 0
 
 
 def photo(number: int) -> bytes:

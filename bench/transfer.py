@@ -89,7 +89,7 @@ def configure_nginx(folder: Path, port: int) -> Path:
     path.write_text(
         f"daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
         "events {}\n"
-        f"http {{ access_log off; sendfile on; tcp_nopush on; client_max_body_size 0; "
+        f"http {{ access_log off; keepalive_requests 1000000; sendfile on; tcp_nopush on; client_max_body_size 0; "
         f"client_body_temp_path {folder}/body; server {{ listen 127.0.0.1:{port}; root {folder}/files; "
         "dav_methods PUT; } }\n"
     )
