@@ -299,7 +299,7 @@ class MediaStore:
             meta["command_id"] = facts.command_id
         file = MediaFile(
             uuid=secrets.token_hex(32).upper(), device_id=entry.id, cid=entry.cid, channel_id=facts.channel_id,
-            name=facts.name, size=blob.size, mime=facts.mime, kind=facts.kind, created=facts.created, modified=now,
+            name=clean_name(facts.name, "file"), size=blob.size, mime=facts.mime, kind=facts.kind, created=facts.created, modified=now,
             uploaded=now, meta=meta, params=dict(facts.params or {}), blob=blob.key, sha256=blob.sha256,
             source_sha256=blob.sha256, message_params=dict(facts.message_params or {}), command_id=facts.command_id,
         )  # fmt: skip
@@ -485,8 +485,11 @@ class MediaStore:
             raise self.quota.full(entry.device)
 
     async def make_room(self, entry: Entry, size: int) -> None:
-        """Rotate the oldest unprotected files out until `size` fits. Raises `StorageFull`."""
-        self.quota.check_disk(size)
+        """Rotate the oldest unprotected files out until `size` fits. Raises `StorageFull`.
+
+        The bytes are on the disk already, so that is only looked at for its reserve.
+        """
+        self.quota.check_disk()
         if size > self.quota.limit(entry.device):
             raise TooLarge(
                 f"the file has {size} bytes, the media store of device {entry.id} {self.quota.limit(entry.device)}"
