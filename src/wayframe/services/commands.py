@@ -117,8 +117,9 @@ class Commands:
         """Take up what a stop or crash left: queued commands wait again, sent ones are judged."""
         for command in await self._table.unfinished():
             entry = self._directory.device(command.device_id)
-            if entry is None:
-                await self._table.update(_ended(command, CommandStage.CANCELED, self._clock.now(), "device deleted"))
+            why = "device deleted" if entry is None else self._unknown_to(entry, command)
+            if entry is None or why:
+                await self._table.update(_ended(command, CommandStage.CANCELED, self._clock.now(), why))
                 continue
             opened = self._put(entry, command)
             self._announce_state(opened)
@@ -143,17 +144,22 @@ class Commands:
     async def _clock_loop(self) -> None:
         while True:
             await asyncio.sleep(1)
-            now = self._clock.now()
-            for opened in list(self._open.values()):
-                if opened.command.stage is not CommandStage.QUEUED:
-                    continue
-                if opened.command.expires <= now:
-                    why = (
-                        "the device was not connected in time" if not opened.command.attempts else opened.command.reason
-                    )
-                    await self._finish(opened, CommandStage.EXPIRED, reason=why or "not carried out in time")
-                elif self._connections.link(opened.entry.id) is not None:
-                    self.wake(opened.entry)
+            try:
+                await self.look_after()
+            except Exception:
+                log.exception("commands_upkeep_failed")
+
+    async def look_after(self) -> None:
+        """Expire what waited too long, and wake devices whose commands may be due now. Called every second."""
+        now = self._clock.now()
+        for opened in list(self._open.values()):
+            if opened.command.stage is not CommandStage.QUEUED:
+                continue
+            if opened.command.expires <= now:
+                why = "the device was not connected in time" if not opened.command.attempts else opened.command.reason
+                await self._finish(opened, CommandStage.EXPIRED, reason=why or "not carried out in time")
+            elif self._connections.link(opened.entry.id) is not None:
+                self.wake(opened.entry)
 
     async def purge(self) -> None:
         """Forget results older than they are kept. Called every hour."""
@@ -181,9 +187,13 @@ class Commands:
         created: list[tuple[Entry, Command]] = []
         errors: list[WayframeError] = []
         for entry in entries:
+            room = MAX_OPEN - len(self._by_device.get(entry.id, {}))
             for position, body in enumerate(bodies, 1):
                 try:
+                    if room <= 0:
+                        raise _too_many(entry)
                     created.append((entry, self._new(entry, body, position, queued)))
+                    room -= 1
                 except WayframeError as error:
                     errors.append(error)
         if created:
@@ -201,10 +211,6 @@ class Commands:
         self._directory.catalogue.check_command(entry.device.device_type_id, parsed.name, parsed.properties)
         if parsed.condition:
             compiled_filter(parsed.condition)
-        if len(self._by_device.get(entry.id, {})) >= MAX_OPEN:
-            raise BadRequest(
-                f"device {entry.id} has {MAX_OPEN} commands waiting; cancel some or wait", item_id=entry.id
-            )
         now = self._clock.now()
         if not queued:
             expires = now + (DEFAULT_TIMEOUT_S if parsed.timeout is UNSET else parsed.timeout)
@@ -278,8 +284,8 @@ class Commands:
         self, entries: Sequence[Entry], query: HistoryQuery, selector: str | None = None
     ) -> list[dict[str, Json]]:
         """Results of devices' commands, oldest first. Raises `NotFound` for explicit ids that are not there."""
-        compiled = compile_text(selector) if selector is not None else None
-        ids = set(compiled.ids) if compiled is not None and compiled.ids is not None else None
+        compiled = compile_text(selector or "all")
+        ids = set(compiled.ids) if compiled.ids is not None else None
         only = next(iter(ids)) if ids is not None and len(ids) == 1 else None
         wanted = compiled_filter(query.filter)
         env = Environment(now=self._clock.now())
@@ -287,7 +293,7 @@ class Commands:
             [entry.id for entry in entries],
             from_=query.from_,
             to=query.to,
-            count=None if wanted or ids else query.count,
+            count=query.count if wanted is None and compiled.is_all else None,
             reverse=query.reverse,
             id=only,
         )
@@ -295,7 +301,7 @@ class Commands:
             commands = [command for command in commands if command.id in ids]
         if ids and not commands:
             raise NotFound(f"no result of command {selector}")
-        shown = (self.result(command) for command in commands)
+        shown = (item for item in map(self.result, commands) if compiled.matches(item, env))
         matching = [item for item in shown if wanted is None or wanted.matches(item, env)]
         return [query.show(item) for item in matching[: query.count]]
 
@@ -411,18 +417,39 @@ class Commands:
             self._announce_state(item)
             self.wake(item.entry)
 
+    def _unknown_to(self, entry: Entry, command: Command) -> str:
+        """Why a device cannot take a command that was made for another device type; empty if it can."""
+        try:
+            self._directory.catalogue.command(entry.device.device_type_id, command.name)
+        except BadRequest as error:
+            return error.reason
+        return ""
+
     # --- changing -----------------------------------------------------------------------------------------------
 
     def _put(self, entry: Entry, command: Command) -> _Open:
         spec = self._directory.catalogue.command(entry.device.device_type_id, command.name)
         item = _Open(command, entry, lane_of(command), spec.repeatable)
-        self._open[command.id] = item
-        self._by_device.setdefault(entry.id, {})[command.id] = item
+        self._remember(item)
         return item
+
+    def _remember(self, item: _Open) -> None:
+        self._open[item.command.id] = item
+        self._by_device.setdefault(item.entry.id, {})[item.command.id] = item
+
+    def _forget(self, item: _Open) -> None:
+        self._open.pop(item.command.id, None)
+        group = self._by_device.get(item.entry.id, {})
+        group.pop(item.command.id, None)
+        if not group:
+            self._by_device.pop(item.entry.id, None)
 
     async def _change(self, item: _Open, **changes: Json) -> None:
         item.command = msgspec.structs.replace(item.command, timestamp=self._next_time(), **changes)
-        await self._table.update(item.command)
+        try:
+            await self._table.update(item.command)
+        except NotFound:
+            await self._finish(item, CommandStage.CANCELED, reason="the device was deleted")
 
     async def _finish(
         self, item: _Open, stage: CommandStage, *, executed: bool = False, response: Json = None, reason: str = ""
@@ -430,15 +457,19 @@ class Commands:
         """End a command: written, logged, its state cleared, its waiters told."""
         if item.command.stage.final:
             return
+        before = item.command
         item.command = msgspec.structs.replace(
-            item.command, stage=stage, executed=executed, response=response, reason=reason, timestamp=self._next_time()
+            before, stage=stage, executed=executed, response=response, reason=reason, timestamp=self._next_time()
         )
-        self._open.pop(item.command.id, None)
-        group = self._by_device.get(item.entry.id, {})
-        group.pop(item.command.id, None)
-        if not group:
-            self._by_device.pop(item.entry.id, None)
-        await self._table.update(item.command)
+        self._forget(item)
+        try:
+            await self._table.update(item.command)
+        except NotFound:
+            log.info("command_without_device", command=before.id)  # the device was deleted, and the row with it
+        except Exception:
+            item.command = before
+            self._remember(item)
+            raise
         kind = {
             CommandStage.EXPIRED: Log.COMMAND_EXPIRED,
             CommandStage.CANCELED: Log.COMMAND_CANCELED,
@@ -460,7 +491,7 @@ class Commands:
         return f"flespi/state/{DEVICES}/{item.entry.id}/commands-queue/{item.command.id}"
 
     def _announce_state(self, item: _Open) -> None:
-        if item.command.queued:
+        if item.command.queued and not item.command.stage.final:
             self._journal.state(self._state_topic(item), self.view(item.command), item.entry.cid)
 
     def _log(self, item: _Open, kind: Log) -> None:
@@ -503,6 +534,10 @@ def lane_of(command: Command) -> tuple[object, ...] | None:
     if command.name == "take_photo":
         return ("photo", channel)
     return None
+
+
+def _too_many(entry: Entry) -> BadRequest:
+    return BadRequest(f"device {entry.id} has {MAX_OPEN} commands waiting; cancel some or wait", item_id=entry.id)
 
 
 def _ended(command: Command, stage: CommandStage, now: float, reason: str) -> Command:
