@@ -177,6 +177,7 @@ class Settings(BaseSettings):
         "auto", "One JSON object a line, or text for people; auto takes text on a terminal."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "Least level that is logged.")
+    upkeep_s: Seconds = _setting(60.0, "Seconds between two looks for what is kept long enough.", ge=1, le=HOUR)
     stop_grace_s: Seconds = _setting(10.0, "Time running work has to finish when the node stops.", ge=0, le=600)
 
     @field_validator("database_url")

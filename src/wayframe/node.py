@@ -69,7 +69,6 @@ log = structlog.get_logger("wayframe.node")
 
 JT808 = 552
 """Protocol id of JT/T 808 (rulings.md 5)."""
-_UPKEEP_S = 60.0
 _TELEMETRY_S = 5.0
 """Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
 
@@ -249,7 +248,7 @@ class Node:
         self._run(services.live.run(), "live")
         self._run(self.gateway.run(), "gateway")
         self._run(self._every(_TELEMETRY_S, "saving telemetry", services.history.save_telemetry), "telemetry")
-        self._run(self._every(_UPKEEP_S, "upkeep", self._upkeep), "upkeep")
+        self._run(self._every(self.settings.upkeep_s, "upkeep", self._upkeep), "upkeep")
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):
             assert isinstance(entry.item, Channel)
@@ -325,7 +324,7 @@ class Node:
                 log.exception("upkeep_failed", work=name)
 
     async def _upkeep(self) -> None:
-        """Once a minute: retention, compaction, activity."""
+        """Every `upkeep_s`: retention, compaction, activity."""
         services, now = self.services, self.clock.now()
         await services.media.expire()
         await services.alarms.expire()
