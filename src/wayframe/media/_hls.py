@@ -94,18 +94,31 @@ class TsWindow:
         return "\n".join(lines) + "\n"
 
 
-class OpenSegment:
-    """The segment being filled: packets in `chunks`, the first of them reserved for the tables."""
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A picture or sound frame as it came in."""
 
-    __slots__ = ("chunks", "discontinuity", "key", "size", "start_ms", "starts_at")
+    video: bool
+    """A picture, else sound."""
+    data: bytes
+    """Annex B access unit, or raw AAC frame."""
+    pts_ms: int
+    """Milliseconds for a picture, sample position for sound."""
+    key: bool
+    """Whether a decoder can start here."""
+
+
+class OpenSegment:
+    """The segment being filled. It holds frames as they came, which the group of pictures for viewers holds too."""
+
+    __slots__ = ("discontinuity", "items", "key", "size", "start_ms", "starts_at")
 
     def __init__(self, start_ms: int, starts_at: float, discontinuity: bool, key: bool) -> None:
         self.start_ms, self.starts_at, self.discontinuity, self.key = start_ms, starts_at, discontinuity, key
-        # The first chunk is kept free for the tables, which depend on whether sound came.
-        self.chunks: list[bytes] = [b""]
+        self.items: list[Cached] = []
         self.size = 0
 
-    def append(self, packets: bytes) -> None:
-        """Add the packets of one picture or sound frame."""
-        self.chunks.append(packets)
-        self.size += len(packets)
+    def append(self, item: Cached) -> None:
+        """Add a picture or sound frame."""
+        self.items.append(item)
+        self.size += len(item.data)

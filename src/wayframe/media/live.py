@@ -9,11 +9,10 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from . import flv
 from ._flv_viewers import QUEUE_BYTES, FlvViewer
-from ._hls import OpenSegment, TsSegment, TsWindow, longest_segment_s
+from ._hls import Cached, OpenSegment, TsSegment, TsWindow, longest_segment_s
 from ._llhls import LlPlaylist, LlSession, LlStatus
 from .aac import AudioClock, AudioConfig
 from .access_unit import (
@@ -39,17 +38,6 @@ _FIRST_PLAYLIST_WAIT_S = 10.0
 _GOP_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Cached:
-    """A picture or sound frame of the current group of pictures."""
-
-    video: bool
-    data: bytes
-    pts_ms: int
-    """Milliseconds for a picture, sample position for sound."""
-    key: bool
-
-
 class LiveStream:
     """Packages one stream.
 
@@ -73,7 +61,7 @@ class LiveStream:
         self._sets: ParameterSets | None = None
         self._open: OpenSegment | None = None
         self._segments = 0
-        self._gop: list[_Cached] = []
+        self._gop: list[Cached] = []
         self._gop_bytes = 0
         self._newest_key: bytes | None = None
         self._last_ms: int | None = None
@@ -169,7 +157,8 @@ class LiveStream:
         if self._next_picture is not None:
             self._next_picture.set()
             self._next_picture = None
-        self._remember(_Cached(True, data, pts_ms, key))
+        picture = Cached(True, data, pts_ms, key)
+        self._remember(picture)
         if self._open is None:
             starts_at = self._anchor[1] + (pts_ms - self._anchor[0]) / 1000
             self._open = OpenSegment(pts_ms, starts_at, broken, key)
@@ -179,7 +168,7 @@ class LiveStream:
             if self._ll is not None and self._sets is not None:
                 self._ll.start_segment(self._sets, starts_at, broken, self._last_arrival)
         if self._packager is not None:
-            self._open.append(self._packager.video(data, pts_ms, key))
+            self._open.append(picture)
         if self._ll is None and not self._viewers:
             return
         sample = length_prefixed(sample_nals(self.codec, nals or split_annexb(data)))
@@ -203,14 +192,14 @@ class LiveStream:
             self.late_audio += 1
             return
         position = clock.place(pts_ms)
-        even_ms = position * 1000 // config.rate
-        self._remember(_Cached(False, frame, position, False))
+        sound = Cached(False, frame, position, False)
+        self._remember(sound)
         if self._open is not None and self._packager is not None:
-            self._open.append(self._packager.aac(frame, even_ms, config))
+            self._open.append(sound)
         if self._ll is not None:
             self._ll.aac(frame, position)
         if self._viewers:
-            tag = flv.audio_tag(frame, even_ms)
+            tag = flv.audio_tag(frame, position * 1000 // config.rate)
             for viewer in self._viewers:
                 if viewer.started and viewer.audio:
                     viewer.other(tag)
@@ -262,10 +251,9 @@ class LiveStream:
             for name in self._ll.end_segment(last_frame_ms, now):
                 self._store.retire(name)
         if self._packager is not None:
-            segment.chunks[0] = self._packager.tables(self.audio_config is not None)
             name = f"{self._prefix}-{self._segments}.ts"
             duration = (self._last_ms + last_frame_ms - segment.start_ms) / 1000
-            self._store.put(name, (b"".join(segment.chunks),), now)
+            self._store.put(name, (self._packaged(self._packager, segment),), now)
             listed = TsSegment(name, duration, segment.starts_at, segment.discontinuity)
             for gone in self._window.add(listed):
                 self._store.retire(gone)
@@ -273,7 +261,18 @@ class LiveStream:
         if self.playlist() is not None:
             self._segment_done.set()
 
-    def _remember(self, item: _Cached) -> None:
+    def _packaged(self, packager: TsPackager, segment: OpenSegment) -> bytes:
+        """A whole segment as transport packets; done at its end, when the code is warm and sound is known of."""
+        config = self.audio_config
+        packets = [packager.tables(config is not None)]
+        for item in segment.items:
+            if item.video:
+                packets.append(packager.video(item.data, item.pts_ms, item.key))
+            elif config is not None:
+                packets.append(packager.aac(item.data, item.pts_ms * 1000 // config.rate, config))
+        return b"".join(packets)
+
+    def _remember(self, item: Cached) -> None:
         """Keep the current group of pictures for viewers that join; give up on one that grows without bound."""
         if item.key or self._gop:
             self._gop.append(item)
@@ -347,6 +346,17 @@ class LiveStream:
                     return LlPlaylist(LlStatus.OK, ll.playlist(low_latency=True))
             if now >= deadline or self.ended or not await self._ll_news(ll, deadline - now):
                 return LlPlaylist(LlStatus.GAVE_UP, "the stream has sent nothing new for too long")
+
+    async def ll_settled(self, timeout_s: float) -> None:
+        """Wait until a low-latency playlist lists a whole segment, at most `timeout_s`.
+
+        hls.js takes a playlist of parts alone for an empty one, and asks again only a target duration later.
+        """
+        deadline = self._clock() + timeout_s
+        while (ll := self._ll) is not None and not ll.has_segments and not self.ended:
+            left = deadline - self._clock()
+            if left <= 0 or not await ll.changed(left):
+                return
 
     async def _ll_news(self, ll: LlSession | None, left_s: float) -> bool:
         """Wait for the next part, or the next picture of a stream not started; False when none came in time."""
@@ -433,7 +443,7 @@ class LiveStream:
         head += [self._flv_tag(item) for item in self._gop if item.video or self.audio_config is not None]
         viewer.start(head, self.audio_config is not None)
 
-    def _flv_tag(self, item: _Cached) -> bytes:
+    def _flv_tag(self, item: Cached) -> bytes:
         if item.video:
             return flv.video_tag(self._sample(item.data), item.pts_ms, item.key)
         rate = self.audio_config.rate if self.audio_config else 1
@@ -471,10 +481,11 @@ class LiveStream:
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of segments in memory and spool, of the open segment, and of the cached group of pictures."""
+        """Bytes of segments in memory and spool, and of the open segment and the cached group of pictures, which
+        mostly are the same."""
         open_bytes = self._open.size if self._open is not None else 0
         ll_bytes = self._ll.open_bytes if self._ll is not None else 0
-        return self._store.bytes_held + open_bytes + ll_bytes + self._gop_bytes
+        return self._store.bytes_held + max(open_bytes, self._gop_bytes) + ll_bytes
 
     @property
     def spool_failures(self) -> int:
