@@ -6,6 +6,7 @@ in this order, picture and sound interleaved by seconds (ISO/IEC 14496-12).
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from array import array
@@ -262,7 +263,10 @@ class Mp4Recorder:
 
     def abandon(self) -> None:
         """Close and remove the scratch files. Harmless when done before."""
-        self._close_files()
+        self._open = False
+        for file in [self._file, *([self._audio.file] if self._audio is not None else [])]:
+            with contextlib.suppress(OSError):  # a full disk refuses the last bytes, which nobody wants any more
+                file.close()
         self._path.unlink(missing_ok=True)
         if self._audio is not None:
             self._audio.path.unlink(missing_ok=True)
