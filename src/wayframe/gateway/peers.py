@@ -93,7 +93,12 @@ class Peer(asyncio.Protocol):
         if not self._admitted:
             return
         self.received_bytes += len(data)
-        self.received(data)
+        try:
+            self.received(data)
+        except Exception as error:
+            # The event loop would close the connection, and say nothing at all where it is an OSError of our disk.
+            self.log.exception("peer_failed", source=self.source)
+            self.end(5, f"internal error: {error}", abort=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:

@@ -24,7 +24,7 @@ from wayframe.media import (
     is_adts,
     split_adts,
 )
-from wayframe.model import Clock, Command, Json, OriginType, StorageFull
+from wayframe.model import Clock, Command, Json, OriginType, StorageFull, WayframeError
 from wayframe.model.log_codes import Log
 from wayframe.protocols.device import MediaExpected, MediaNews
 
@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 _RECONNECT_S = 20.0
 """A stream whose device dropped the media connection waits this long for it to come back."""
+_FIRST_BYTES = 256 * 1024
+"""Room that a stream must find in its device's store to begin; one that protected files fill would end it at once."""
 _MIME = {"hls": "application/x-mpegURL", "flv": "video/x-flv"}
 
 
@@ -91,6 +93,11 @@ class LiveSession:
     def touch(self) -> None:
         """A viewer asked for the playlist or reads the stream."""
         self.last_access = self._owner.clock.now()
+
+    @property
+    def title(self) -> str:
+        """What people see as its name."""
+        return f"{'recording' if self.expected.start else 'live'} channel {self.expected.channel}"
 
     @property
     def ended(self) -> bool:
@@ -226,7 +233,7 @@ class LiveSession:
         described = self.description()
         created = self.expected.start or self._owner.started_at(self)
         return {
-            "uuid": self.uuid, "name": f"live channel {self.expected.channel}", "size": 0, "mime": described["mime"],
+            "uuid": self.uuid, "name": self.title, "size": 0, "mime": described["mime"],
             "created": created, "modified": created, "uploaded": created, "protected": False, "shared": True,
             "meta": {"type": "mediastream", **described}, "device_id": self.entry.id, "live": not self.ended,
         }  # fmt: skip
@@ -307,6 +314,13 @@ class Live:
         self._background.spawn(self._announce_start(session))
 
     async def _announce_start(self, session: LiveSession) -> None:
+        try:
+            await self._media.make_room(session.entry, _FIRST_BYTES)
+        except WayframeError as error:
+            self._media.refused(session.entry, error.reason, f"live channel {session.expected.channel}")
+            await self._commands.failed(session.expected.command_id, error.reason, retry=False)
+            self.end(session, error.reason)
+            return
         meta = {"mediastream": session.description()}
         self._connections.update_meta(session.entry, session.connection_id, meta)
         self._log(Log.STREAM_START, session, "started")

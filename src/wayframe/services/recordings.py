@@ -64,7 +64,8 @@ class RecordingFeed:
             try:
                 self._write(codec, data, key, at)
             except (OSError, WayframeError, MediaError) as error:
-                self._fail(f"the recording could not be written: {error}")
+                # A store or disk that is full stays so for the next seconds: the caller is told at once.
+                self._fail(f"the recording could not be written: {error}", retry=False)
                 return
         self._act(self._decision.frame(pts_ms, now))
 
@@ -134,11 +135,11 @@ class RecordingFeed:
         self._close(0, "recording complete")
         self._owner.finish(self)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, *, retry: bool = True) -> None:
         self._ended = True
         self._tell(MediaNews.STOPPED, 0.0)
         self._close(0, reason)
-        self._owner.fail(self, reason)
+        self._owner.fail(self, reason, retry=retry)
 
 
 class Recordings:
@@ -192,11 +193,11 @@ class Recordings:
         self._release(feed)
         feed.recorder.abandon()
 
-    def fail(self, feed: RecordingFeed, reason: str) -> None:
+    def fail(self, feed: RecordingFeed, reason: str, *, retry: bool) -> None:
         """End a recording and its command without a file."""
         self.abandon(feed)
         self._media.refused(feed.entry, reason, "recording")
-        self._background.spawn(self._commands.failed(feed.expected.command_id, reason, retry=True))
+        self._background.spawn(self._commands.failed(feed.expected.command_id, reason, retry))
 
     def finish(self, feed: RecordingFeed) -> None:
         """Store what was recorded, beside everything else."""
