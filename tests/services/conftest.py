@@ -112,6 +112,16 @@ async def one(sqlite_url: str, tmp_path: Path, anyio_backend: str) -> AsyncItera
 
 
 @pytest.fixture
+async def small(database_url: str, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Rooms]:
+    """Running services on each database, with room for 2 MiB a device."""
+    if database_url.startswith("postgresql"):
+        await _emptied(database_url)
+    running = await Rooms(database_url, tmp_path, device_limit=2 << 20).start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
 async def seeing(sqlite_url: str, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Rooms]:
     """The same with media workers."""
     running = await Rooms(sqlite_url, tmp_path, workers=True).start()

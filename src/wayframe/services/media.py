@@ -164,9 +164,8 @@ class MediaStore:
         async for key in self._blobs.keys():  # a method of the store, not of a dict
             there.add(key)
         if known - there:
-            lost = [file.uuid for file in await self._table.all() if file.blob not in there]
-            await self._table.delete(lost)
-            repaired += [f"removed the entry of media file {uuid[:8]}…: its bytes are gone" for uuid in lost]
+            repaired += await self._mend(there)
+            known = await self._table.blob_keys()
         swept = await self._blobs.sweep(known, now=self._clock.now(), grace_s=0)
         if swept:
             repaired.append(f"removed {swept} leftover files that no entry belongs to")
@@ -176,6 +175,25 @@ class MediaStore:
         for file in [*await self._table.processing(), *await self._table.unannounced()]:
             self._todo.put_nowait(file.uuid)
             self._owe(file)
+        return repaired
+
+    async def _mend(self, there: set[str]) -> list[str]:
+        """Make rows true again whose blobs are gone. Returns sentences about it."""
+        repaired: list[str] = []
+        for file in await self._table.all():
+            lost = {file.blob, file.preview, file.original} - there - {""}
+            if file.blob in lost:
+                await self._table.delete([file.uuid])
+                repaired.append(f"removed the entry of media file {file.uuid[:8]}…: its bytes are gone")
+                continue
+            if file.preview in lost:
+                file = msgspec.structs.replace(file, preview="")
+                repaired.append(f"media file {file.uuid[:8]}… has no preview any more: it is gone")
+            if file.original in lost:
+                file = msgspec.structs.replace(file, original="", original_size=0)
+                repaired.append(f"media file {file.uuid[:8]}… has no original any more: it is gone")
+            if lost:
+                await self._table.update(file)
         return repaired
 
     def _owe(self, file: MediaFile) -> None:
@@ -202,14 +220,13 @@ class MediaStore:
     async def begin_upload(self, entries: Sequence[Entry], expected: int | None = None) -> Upload:
         """Make room for a file of one or more devices. Raises `StorageFull`, `TooLarge`."""
         self.quota.check_disk(expected or 0)
-        limit = self._max_upload
+        limit = min([self._max_upload, *(self.quota.limit(entry.device) for entry in entries)])
+        if expected is not None and expected > limit + (1 << 20):
+            raise TooLarge(f"the upload has {expected} bytes, the store takes {limit}")
         for entry in entries:
-            limit = min(limit, self.quota.limit(entry.device))
             # What rotation would free is freed when the file is whole, not for an upload that may break off.
             if not entry.device.media_rotate and self.quota.over(entry.device, min(expected or 1, limit)):
                 raise self.quota.full(entry.device)
-        if expected is not None and expected > limit + (1 << 20):
-            raise TooLarge(f"the upload has {expected} bytes, the store takes {limit}")
         return Upload(entries, await self._blobs.begin(), limit)
 
     async def finish_upload(self, upload: Upload, name: str, data: Json) -> list[dict[str, Json]]:
@@ -229,7 +246,11 @@ class MediaStore:
         for entry in upload.entries:
             async with self._room(entry, size):
                 first = await (self._copy(first) if first else upload.writer.commit())
-                files.append(await self.store(entry, first, facts))
+                try:
+                    files.append(await self.store(entry, first, facts))
+                except WayframeError:
+                    await self._blobs.delete(first.key)
+                    raise
         waits = [self._ready[file.uuid].wait() for file in files if file.uuid in self._ready]
         try:
             async with asyncio.timeout(_ANSWER_WAIT_S):
@@ -299,9 +320,10 @@ class MediaStore:
             meta["command_id"] = facts.command_id
         file = MediaFile(
             uuid=secrets.token_hex(32).upper(), device_id=entry.id, cid=entry.cid, channel_id=facts.channel_id,
-            name=clean_name(facts.name, "file"), size=blob.size, mime=facts.mime, kind=facts.kind, created=facts.created, modified=now,
-            uploaded=now, meta=meta, params=dict(facts.params or {}), blob=blob.key, sha256=blob.sha256,
-            source_sha256=blob.sha256, message_params=dict(facts.message_params or {}), command_id=facts.command_id,
+            name=clean_name(facts.name, "file"), size=blob.size, mime=facts.mime, kind=facts.kind,
+            created=facts.created, modified=now, uploaded=now, meta=meta, params=dict(facts.params or {}),
+            blob=blob.key, sha256=blob.sha256, source_sha256=blob.sha256,
+            message_params=dict(facts.message_params or {}), command_id=facts.command_id,
         )  # fmt: skip
         await self._table.insert(file)
         self._owe(file)
@@ -340,21 +362,27 @@ class MediaStore:
             entry = self._directory.device(file.device_id)
             keep = bool(entry and entry.device.configuration.get("keep_original"))
             made = await self._processing.finish(file, keep_original=keep)
-            current = await self._table.get(uuid)
-            if current is None:  # deleted meanwhile
-                for key in {made.blob, made.preview} - {file.blob, ""}:
-                    await self._blobs.delete(key)
-                return
-            # What a caller changed while the file was in work stays.
-            file = msgspec.structs.replace(
-                made, protected=current.protected, shared=current.shared, params=current.params, name=made.name
-            )
-            await self._table.update(file)
-            self._count(file.device_id, file.size + file.original_size - current.size)
-            if current.blob not in (file.blob, file.original):
-                await self._blobs.delete(current.blob)
+            async with self._writing(file.device_id):
+                current = await self._table.get(uuid)
+                if current is None:  # deleted meanwhile
+                    for key in {made.blob, made.preview} - {file.blob, ""}:
+                        await self._blobs.delete(key)
+                    return
+                file = await self._take_over(file, made, current)
         if not file.announced:
             await self._announce(file)
+
+    async def _take_over(self, before: MediaFile, made: MediaFile, current: MediaFile) -> MediaFile:
+        """Write what processing made of a file. What a caller changed while the file was in work stays."""
+        name = made.name if current.name == before.name else current.name
+        file = msgspec.structs.replace(
+            made, protected=current.protected, shared=current.shared, params=current.params, name=name
+        )
+        await self._table.update(file)
+        self._count(file.device_id, file.size + file.original_size - current.size)
+        if current.blob not in (file.blob, file.original):
+            await self._blobs.delete(current.blob)
+        return file
 
     async def _announce(self, file: MediaFile) -> None:
         """Log, device message, command: in the order clients depend on."""
@@ -374,9 +402,10 @@ class MediaStore:
         # The command before the mark: else a crash in between leaves a command that is carried out a second time.
         if file.command_id and self.complete_command is not None:
             await self.complete_command(file.command_id, self.view(file))
-        current = await self._table.get(file.uuid)
-        if current is not None:
-            await self._table.update(msgspec.structs.replace(current, announced=True))
+        async with self._writing(file.device_id):
+            current = await self._table.get(file.uuid)
+            if current is not None:
+                await self._table.update(msgspec.structs.replace(current, announced=True))
         ready = self._ready.get(file.uuid)
         if ready is not None:
             ready.set()
@@ -436,10 +465,14 @@ class MediaStore:
             changes["name"] = clean_name(changes["name"], "file")
         views = []
         for file in files:
-            merged = {**file.params, **params} if params is not None else file.params
-            kept = {name: value for name, value in merged.items() if value is not None}
-            changed = msgspec.structs.replace(file, modified=self._clock.now(), params=kept, **changes)
-            await self._table.update(changed)
+            async with self._writing(file.device_id):
+                current = await self._table.get(file.uuid)
+                if current is None:
+                    continue
+                merged = {**current.params, **(params or {})}
+                kept = {name: value for name, value in merged.items() if value is not None}
+                changed = msgspec.structs.replace(current, modified=self._clock.now(), params=kept, **changes)
+                await self._table.update(changed)
             self._log(Log.MEDIA_UPDATED, changed)
             views.append(self.view(changed))
         return views
@@ -461,17 +494,30 @@ class MediaStore:
             raise NotFound(f"no such media file: {', '.join(uuid[:64] for uuid in list(uuids)[:5])}")
         return files
 
+    def _writing(self, device_id: int) -> asyncio.Lock:
+        """Held from reading rows of a device's files to having written them and counted their bytes."""
+        return self._locks.setdefault(device_id, asyncio.Lock())
+
     async def _remove(self, files: Sequence[MediaFile], kind: Log) -> None:
+        """Remove files of any devices, in slices."""
+        by_device: dict[int, list[str]] = {}
+        for file in files:
+            by_device.setdefault(file.device_id, []).append(file.uuid)
+        for device_id, uuids in by_device.items():
+            for start in range(0, len(uuids), _SWEEP_SLICE):
+                async with self._writing(device_id):
+                    await self._take_out(device_id, uuids[start : start + _SWEEP_SLICE], kind)
+
+    async def _take_out(self, device_id: int, uuids: Sequence[str], kind: Log) -> None:
         """Rows first, bytes after: a link of a row that is gone is 404 even if the server dies in between."""
-        for start in range(0, len(files), _SWEEP_SLICE):
-            part = files[start : start + _SWEEP_SLICE]
-            await self._table.delete([file.uuid for file in part])
-            for file in part:
-                self._count(file.device_id, -(file.size + file.original_size))
-                self._log(kind, file)
-                for key in (file.blob, file.preview, file.original):
-                    if key:
-                        await self._blobs.delete(key)
+        files = await self._table.list([device_id], uuids=uuids)  # as they are now: processing may have changed them
+        await self._table.delete([file.uuid for file in files])
+        for file in files:
+            self._count(device_id, -(file.size + file.original_size))
+            self._log(kind, file)
+            for key in (file.blob, file.preview, file.original):
+                if key:
+                    await self._blobs.delete(key)
 
     # --- limits -------------------------------------------------------------------------------------------------
 
@@ -513,12 +559,12 @@ class MediaStore:
     async def _rotate(self, entry: Entry, more: int = 0) -> None:
         if not entry.device.media_rotate:
             return
-        async with self._locks.setdefault(entry.id, asyncio.Lock()):
+        async with self._writing(entry.id):
             while self.quota.over(entry.device, more):
                 oldest = await self._table.oldest_unprotected(entry.id)
                 if oldest is None:
                     return
-                await self._remove([oldest], Log.MEDIA_EXPIRED)
+                await self._take_out(entry.id, [oldest.uuid], Log.MEDIA_EXPIRED)
 
     async def expire(self) -> int:
         """Remove files whose `media_ttl` is over. Called every minute. Returns how many went."""
