@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 DEFAULT_OFFSET_S: Final = 8 * 3600
@@ -12,6 +13,7 @@ NO_TIME: Final = "000000000000"
 """All zero: no time, or no bound."""
 
 
+@lru_cache(maxsize=1024)  # a fleet reports the same seconds
 def bcd_to_unix(bcd: str, offset_s: int = DEFAULT_OFFSET_S) -> float | None:
     """Unix seconds of twelve BCD digits; None for all zeros and for impossible times."""
     if bcd == NO_TIME or len(bcd) != 12 or not (bcd.isascii() and bcd.isdigit()):

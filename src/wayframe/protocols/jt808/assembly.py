@@ -143,7 +143,7 @@ class Assembler:
 
     def next_tick(self) -> float | None:
         """When `tick` is due."""
-        return min((assembly.due() for assembly in self._open.values()), default=None)
+        return min(assembly.due() for assembly in self._open.values()) if self._open else None
 
     def receiving(self, message_id: int) -> float | None:
         """Time of the last part of the newest open message with that id, None if there is none."""

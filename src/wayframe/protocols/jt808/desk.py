@@ -108,6 +108,8 @@ class Desk:
 
     def due(self) -> float | None:
         """When `tick` is due."""
+        if not self._waiting and not self._procedures:
+            return None
         times = [request.deadline for request in self._waiting]
         times += [due for procedure in self._procedures if (due := procedure.due()) is not None]
         return min(times, default=None)

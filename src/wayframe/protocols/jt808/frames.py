@@ -79,8 +79,10 @@ class Layout(Enum):
         return 6 + self.versioned + self.number_length
 
 
-_FLAGGED_LAYOUTS = (Layout.V2019, Layout.V2019_SHORT, Layout.V2013_FLAGGED)
-_PLAIN_LAYOUTS = (Layout.V2013,)
+_LAYOUTS = {(layout.flagged, layout.header_length): layout for layout in Layout}
+"""By version flag and length of the header."""
+_NUMBERS = {layout: slice(4 + layout.versioned, 4 + layout.versioned + layout.number_length) for layout in Layout}
+"""Where the terminal number stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +142,24 @@ def unescape(piece: bytes) -> bytes:
 def _layout_of(raw: bytes, properties: int) -> Layout | None:
     """The layout whose header and declared body fill the raw frame exactly."""
     rest = len(raw) - 1 - (properties & _LENGTH_MASK) - (4 if properties & _PACKAGE_BIT else 0)
-    candidates = _FLAGGED_LAYOUTS if properties & _VERSION_BIT else _PLAIN_LAYOUTS
-    return next((layout for layout in candidates if layout.header_length == rest), None)
+    return _LAYOUTS.get((properties & _VERSION_BIT != 0, rest))
 
 
-def decode_frame(raw: bytes) -> Frame:
-    """Read a raw frame (unescaped, without flags). Raises FrameError if it is damaged."""
+def decode_frame(raw: bytes, *, intact: bool = False) -> Frame:
+    """Read a raw frame (unescaped, without flags). Raises FrameError if it is damaged.
+
+    `intact`: its checksum was checked before, as a `FrameSplitter` does.
+    """
     if len(raw) < MIN_RAW:
         raise FrameError(f"frame of {len(raw)} bytes, at least {MIN_RAW} needed")
-    if checksum(raw):
+    if not intact and checksum(raw):
         raise FrameError(f"checksum does not match in a frame of {len(raw)} bytes")
     properties = int.from_bytes(raw[2:4], "big")
     layout = _layout_of(raw, properties)
     if layout is None:
         raise FrameError(f"{len(raw)} bytes fit no header layout with a body of {properties & _LENGTH_MASK}")
-    at = 4 + layout.versioned
-    number = raw[at : at + layout.number_length]
-    at += layout.number_length
+    place = _NUMBERS[layout]
+    number, at = raw[place], place.stop
     serial = int.from_bytes(raw[at : at + 2], "big")
     at += 2
     package = None
@@ -171,7 +174,7 @@ def decode_frame(raw: bytes) -> Frame:
         body_length=properties & _LENGTH_MASK,
         encryption=properties >> _ENCRYPTION_SHIFT & 7,
         package=package,
-        version=raw[4] if layout.versioned else 1,
+        version=raw[4] if place.start == 5 else 1,
     )
     return Frame(header, raw[at:-1])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..jt1078.alarms import SafetyAlarm, decode_alarm
 from ..jt1078.signalling import PassengerFlow
@@ -112,12 +113,24 @@ def _number(raw: bytes) -> int:
 
 def _bits(value: int, names: Mapping[int, str]) -> DeviceMessage:
     """Events of the bits that are set."""
-    return {name: True for bit, name in names.items() if value >> bit & 1}
+    return {name: True for bit, name in names.items() if value >> bit & 1} if value else {}
 
 
 def _states(value: int, names: Mapping[int, str]) -> DeviceMessage:
     """States of all bits."""
     return {name: bool(value >> bit & 1) for bit, name in names.items()}
+
+
+@lru_cache(maxsize=1024)
+def _status(value: int) -> DeviceMessage:
+    """States of the status word; to be copied from, not changed."""
+    return _states(value, STATUS_BITS)
+
+
+@lru_cache(maxsize=1024)
+def _signal(value: int) -> DeviceMessage:
+    """States of item 0x25; to be copied from, not changed."""
+    return _states(value, SIGNAL_BITS)
 
 
 def _channels(name: str, raw: bytes) -> DeviceMessage:
@@ -177,7 +190,7 @@ def _abnormal_driving(raw: bytes) -> DeviceMessage:
 
 def _signals(raw: bytes) -> DeviceMessage:
     bits = _number(raw)
-    return {"vehicle.signal.status.bitmask": bits, **_states(bits, SIGNAL_BITS)}
+    return {"vehicle.signal.status.bitmask": bits, **_signal(bits)}
 
 
 def _inputs(raw: bytes) -> DeviceMessage:
@@ -265,7 +278,7 @@ def map_location(location: Location, layout: Layout, moment: Moment, serial: int
 def map_base(location: Location, layout: Layout, moment: Moment) -> DeviceMessage:
     """The fixed part of a location report."""
     message = moment.stamp(location.time)
-    message.update(_states(location.status, STATUS_BITS))
+    message.update(_status(location.status))
     latitude, longitude = location.latitude_degrees, location.longitude_degrees
     # 0,0 is what terminals send without a fix; outside the globe is damage. Neither is a position.
     if (latitude or longitude) and abs(latitude) <= 90 and abs(longitude) <= 180:

@@ -127,7 +127,7 @@ class Jt808Session:
             if data[:1] not in (b"", b"\x7e"):
                 self._outbox.note("warning", "unexpected_first_byte", byte=data[0])
         for raw in self._splitter.feed(data):
-            self._frame(decode_frame(raw), now)
+            self._frame(decode_frame(raw, intact=True), now)
             if self._closed:
                 return
         if reason := self._splitter.hopeless:
@@ -154,9 +154,13 @@ class Jt808Session:
         """Unix time at which `tick` is due."""
         if self._closed:
             return None
-        times = [self._known_by, self._assembler.next_tick(), self._desk.due()]
-        times.append(self._heard + self._idle_s if self._heard else None)
-        return min((time for time in times if time is not None), default=None)
+        idle = self._heard + self._idle_s if self._heard else None
+        due = None
+        # Asked after every message: most sessions only wait for silence.
+        for time in (idle, self._known_by, self._assembler.next_tick(), self._desk.due()):
+            if time is not None and (due is None or time < due):
+                due = time
+        return due
 
     def events(self) -> Sequence[SessionEvent]:
         """Take the events that have gathered."""
