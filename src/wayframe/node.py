@@ -77,9 +77,7 @@ class Node:
     """One server."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.http_port == 0:  # links must name the port before anything listens
-            settings = settings.model_copy(update={"http_port": _free_port(settings.http_host)})
-        self.settings = settings
+        self.settings = settings = with_free_port(settings)
         self.clock = SystemClock()
         self.ids = MicrosecondIds(self.clock)
         self.bus = Bus()
@@ -377,10 +375,13 @@ class Node:
         )
 
 
-def _free_port(host: str) -> int:
+def with_free_port(settings: Settings) -> Settings:
+    """Settings with an HTTP port in place of 0: links must name it before anything listens."""
+    if settings.http_port:
+        return settings
     with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+        probe.bind((settings.http_host, 0))
+        return settings.model_copy(update={"http_port": int(probe.getsockname()[1])})
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

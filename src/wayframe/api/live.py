@@ -23,6 +23,8 @@ _SEGMENT_TYPES = {"ts": "video/mp2t", "m4s": "video/mp4", "mp4": "video/mp4"}
 _FRESH = {"cache-control": "no-cache"}
 _FLV_HEADERS = {"content-type": "video/x-flv", "cache-control": "no-store"}
 LL_PLAYLIST = "ll.m3u8"
+_FIRST_SEGMENT_S = 4.0
+"""Longest wait for the first whole segment of a low-latency playlist."""
 
 
 async def link(services: Services, session: LiveSession, query: Mapping[str, str]) -> ASGIApp:
@@ -73,7 +75,11 @@ async def piece(session: LiveSession, name: str, query: Mapping[str, str]) -> AS
 
 
 async def _low_latency(session: LiveSession, query: Mapping[str, str]) -> ASGIApp:
-    answer = await _stream(session).ll_playlist(_number(query, "_HLS_msn"), _number(query, "_HLS_part"))
+    stream, msn = _stream(session), _number(query, "_HLS_msn")
+    answer = await stream.ll_playlist(msn, _number(query, "_HLS_part"))
+    if msn is None and answer.status is LlStatus.OK:
+        await stream.ll_settled(_FIRST_SEGMENT_S)
+        answer = await stream.ll_playlist()
     if answer.status is LlStatus.BAD_REQUEST:
         raise BadRequest(answer.text)
     if answer.status is LlStatus.GAVE_UP:

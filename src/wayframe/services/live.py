@@ -186,11 +186,10 @@ class LiveSession:
         self._owner.end(self, "canceled")
 
     def give_up(self, reason: str) -> bool:
+        self._owner.end(self, reason)
         if self.stream is None:
             self._owner.forget(self)
-            return False
-        self._owner.end(self, reason)
-        return True
+        return self.stream is not None
 
     # --- for the owner ------------------------------------------------------------------------------------------
 
@@ -392,11 +391,13 @@ class Live:
         while True:
             await asyncio.sleep(1)
             try:
-                self._look_after(self.clock.now())
+                self.look_after()
             except Exception:
                 log.exception("live_upkeep_failed")
 
-    def _look_after(self, now: float) -> None:
+    def look_after(self) -> None:
+        """End what nobody watches or sends any more, and forget what is over. Called every second."""
+        now = self.clock.now()
         held: dict[int, int] = {}
         for session in list(self._sessions.values()):
             stream = session.stream
@@ -434,6 +435,8 @@ class Live:
         if session.ended:
             return
         session.finish(self.clock.now())
+        # Its socket closes a moment later, and clients want the connection gone before the stop (mqtt-api.md 6.5).
+        self._connections.remove(session.entry, session.connection_id, 0, {})
         if session.uuid in self._started:
             self._log(Log.STREAM_STOP, session, reason)
         log.info("live_ended", device=session.entry.id, camera=session.expected.channel, reason=reason)
