@@ -315,3 +315,7 @@ class Rooms:
         with contextlib.suppress(FileNotFoundError):
             return sorted((self.folder / "blobs" / "tmp").iterdir())
         return []
+
+    def spooled(self) -> list[Path]:
+        """Old live segments on disk."""
+        return sorted(self.spool.root.iterdir())

@@ -68,6 +68,10 @@ class Alarms:
         entry = self._directory.device(upload.device_id)
         return (upload, entry) if entry is not None else None
 
+    async def settle(self) -> None:
+        """Wait until every number given out is written. Called at the end."""
+        await self._background.settle(5)
+
     async def expire(self) -> None:
         """Forget numbers that are no longer valid. Called every minute."""
         now = self._clock.now()

@@ -94,8 +94,12 @@ class RecordingFeed:
             self._act(self._decision.closed(now))
 
     def stop(self, reason: str) -> None:
-        if not self._ended:
+        if self._ended:
+            return
+        if self.recorder.frames:
             self._finish(f"stopped: {reason}")
+        else:
+            self._fail(f"stopped: {reason}", retry=False)
 
     def drop(self) -> None:
         if not self._ended:
@@ -110,6 +114,7 @@ class RecordingFeed:
             self._finish(reason)
             return True
         self._ended = True
+        self._close(0, reason)
         self._owner.abandon(self)
         return False
 
@@ -245,7 +250,7 @@ class Recordings:
 
     async def stop(self) -> None:
         """Abandon what is running; finish what is being stored."""
-        for feed in list(self._running):
+        for feed in self._running - self._storing:
             self.abandon(feed)
         await self._background.settle(5)
 
