@@ -339,9 +339,9 @@ _UNHASHED = ("server.timestamp", "peer", "event.seqnum")
 
 def stored_message(device_id: int, message: Mapping[str, Json], now: float) -> StoredMessage:
     """A message as history holds it. The content hash leaves out what differs between two deliveries of one report."""
-    kept = {name: value for name, value in message.items() if name not in _UNSTORED}
+    kept = _without(message, _UNSTORED)
     body = _encode(kept)
-    hashed = _encode({name: value for name, value in kept.items() if name not in _UNHASHED})
+    hashed = _encode(_without(kept, _UNHASHED))
     return StoredMessage(
         device_id=device_id,
         timestamp=float(message["timestamp"]),
@@ -351,6 +351,14 @@ def stored_message(device_id: int, message: Mapping[str, Json], now: float) -> S
     )
 
 
+def _without(message: Mapping[str, Json], names: tuple[str, ...]) -> dict[str, Json]:
+    """A copy without some names; copying and taking away is quicker than choosing."""
+    kept = dict(message)
+    for name in names:
+        kept.pop(name, None)
+    return kept
+
+
 def shown_message(entry: Entry, body: bytes) -> dict[str, Json]:
     """A stored message as the API shows it."""
     message = _decode(body)
@@ -358,8 +366,10 @@ def shown_message(entry: Entry, body: bytes) -> dict[str, Json]:
     return message
 
 
-_NOT_TELEMETRY = frozenset({"device.id", "device.name", "device.type.id", "media"})
-_POSITION = ("latitude", "longitude", "altitude", "speed", "direction", "satellites", "valid")
+_NOT_TELEMETRY = ("device.id", "device.name", "device.type.id", "media")
+_POSITION = {
+    f"position.{key}": key for key in ("latitude", "longitude", "altitude", "speed", "direction", "satellites", "valid")
+}
 
 
 def update_telemetry(view: dict[str, Any], message: Mapping[str, Json]) -> dict[str, Json]:
@@ -370,15 +380,13 @@ def update_telemetry(view: dict[str, Any], message: Mapping[str, Json]) -> dict[
     values: dict[str, Json] = view["telemetry"]
     times: dict[str, float] = view.setdefault("telemetry_times", {})
     timestamp = float(message["timestamp"])
-    changed = {
-        name: value
-        for name, value in message.items()
-        if times.get(name, 0) <= timestamp and name not in _NOT_TELEMETRY and not name.startswith("media.")
-    }
-    if any(name.startswith("position.") for name in changed):
-        position = {key: message[f"position.{key}"] for key in _POSITION if f"position.{key}" in changed}
-        if "latitude" in position and "longitude" in position:
-            changed["position"] = position
+    changed = _without(message, _NOT_TELEMETRY)
+    older = max(times.values(), default=0.0) > timestamp  # then some parameters may be newer than this message
+    for name in [name for name in changed if name.startswith("media.") or (older and times.get(name, 0) > timestamp)]:
+        del changed[name]
+    position = {key: changed[name] for name, key in _POSITION.items() if name in changed}
+    if "latitude" in position and "longitude" in position:
+        changed["position"] = position
     values.update(changed)
     times.update(dict.fromkeys(changed, timestamp))
     return changed
