@@ -42,7 +42,8 @@ class FileResponse:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            handle = await asyncio.to_thread(os.open, self.path, os.O_RDONLY | os.O_CLOEXEC)
+            # In the loop: opening takes a few microseconds, a hop to a thread forty and twice the wake-ups.
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             await error_response(NotFound("this file is gone"))(scope, receive, send)
             return
