@@ -48,8 +48,10 @@ class _Report:
     entry: Entry
     message: dict[str, Json]
     stored: StoredMessage
-    last: asyncio.Future[None] | None
-    """Set when this and all earlier messages of its delivery are durable."""
+    durable: asyncio.Future[None]
+    """Of its whole delivery, which may be cut across two batches: one that fails fails it."""
+    last: bool
+    """The last message of its delivery."""
 
 
 class History:
@@ -124,7 +126,7 @@ class History:
         for index, message in enumerate(messages):
             full = complete_message(message, entry, extra, now)
             stored = stored_message(entry.id, full, now)
-            self._waiting.append(_Report(entry, full, stored, durable if index == last else None))
+            self._waiting.append(_Report(entry, full, stored, durable, index == last))
         self._arrived.set()
         return durable
 
@@ -162,14 +164,14 @@ class History:
         except Exception as error:
             log.exception("messages_not_stored", count=len(batch))
             for report in batch:
-                if report.last is not None and not report.last.done():
-                    report.last.set_exception(Unavailable(f"messages could not be stored: {error}"))
+                if not report.durable.done():
+                    report.durable.set_exception(Unavailable(f"messages could not be stored: {error}"))
             return
         for report, new in zip(batch, fresh, strict=True):
             if new:
                 self._apply(report.entry, report.message)
-            if report.last is not None and not report.last.done():
-                report.last.set_result(None)
+            if report.last and not report.durable.done():
+                report.durable.set_result(None)
         self.stored += sum(fresh)
         self.duplicates += len(fresh) - sum(fresh)
 
