@@ -90,6 +90,8 @@ class Gateway:
         self._signalling: dict[int, SignallingPeer] = {}
         self._listening: dict[int, Listening] = {}
         self._media: dict[str, asyncio.Server] = {}
+        self._changing = asyncio.Lock()
+        """Channels open, move and close one after the other, in the order in which they were changed."""
         self._background = Background("gateway")
         self.spawn = self._background.spawn
 
@@ -110,13 +112,17 @@ class Gateway:
 
     async def open_channel(self, channel: Channel) -> None:
         """Listen for a channel, or stop, or move to another port, as the item now says."""
+        async with self._changing:
+            await self._open_channel(channel)
+
+    async def _open_channel(self, channel: Channel) -> None:
         known = self._listening.get(channel.id)
         port = int(channel.configuration.get("port") or self.settings.ports.get(channel.protocol_id, -1))
         if known is not None and channel.enabled and (port in (0, known.port)):
             known.channel = channel
             return
         if known is not None:
-            await self.close_channel(channel.id)
+            self._close_channel(channel.id)
         if not channel.enabled or port < 0:
             return
         loop = asyncio.get_running_loop()
@@ -135,12 +141,16 @@ class Gateway:
 
     async def close_channel(self, channel_id: int) -> None:
         """Stop listening for a channel and close its devices."""
+        async with self._changing:
+            self._close_channel(channel_id)
+
+    def _close_channel(self, channel_id: int) -> None:
         listening = self._listening.pop(channel_id, None)
         if listening is None:
             return
         listening.server.close()
-        for peer in list(self._signalling.values()):
-            if peer.channel_id == channel_id:
+        for peer in list(self.peers):  # also those that have not said who they are
+            if isinstance(peer, SignallingPeer) and peer.channel_id == channel_id:
                 peer.end(21, "the channel was closed")
 
     async def stop(self) -> None:
