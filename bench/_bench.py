@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -53,9 +54,11 @@ def spawn(command: Sequence[str], folder: Path, core: int = SERVER_CORE) -> subp
 
 
 def end(*processes: subprocess.Popen[bytes]) -> None:
-    """Make sure that they are gone."""
+    """Make sure that they and what they started are gone."""
     for process in processes:
-        process.kill()
+        for pid in tree(process.pid):  # the workers of nginx too
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
