@@ -9,7 +9,7 @@ from typing import Any
 from wayframe.model import NotFound
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
-from wayframe.services.directory import CHANNELS, CUSTOMER, DEVICES, TOKENS
+from wayframe.services.entries import CHANNELS, CUSTOMER, DEVICES, TOKENS
 
 from . import schemas
 from .context import Call

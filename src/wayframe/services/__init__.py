@@ -11,7 +11,8 @@ from .background import Background
 from .catalogue import Catalogue
 from .commands import Commands
 from .connections import Connection, Connections, Link
-from .directory import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Defaults, Directory, Entry
+from .directory import Directory
+from .entries import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Defaults, Entry
 from .feeds import Feed
 from .history import History
 from .journal import Journal

@@ -9,7 +9,8 @@ from wayframe.protocols.device import AttachmentsExpected
 from wayframe.storage import StateTable
 
 from .background import Background
-from .directory import Directory, Entry
+from .directory import Directory
+from .entries import Entry
 
 KEEP_S = 7 * 86_400
 _MAX = 50_000

@@ -35,7 +35,8 @@ from wayframe.storage import CommandTable
 
 from .bodies import parse_body
 from .connections import Connections, Link
-from .directory import DEVICES, Caller, Directory, Entry, compile_text
+from .directory import Directory
+from .entries import DEVICES, Caller, Entry, compile_text
 from .history import compiled_filter
 from .journal import Journal
 from .links import Links

@@ -16,7 +16,8 @@ from wayframe.model import ConnectionInfo, Json, NotFound, OriginType
 from wayframe.model.log_codes import CLOSE_CODES, Log
 from wayframe.protocols.device import CommandRequest, MediaNews
 
-from .directory import CHANNELS, DEVICES, Directory, Entry, compile_text
+from .directory import Directory
+from .entries import CHANNELS, DEVICES, Entry, compile_text
 from .journal import Journal
 from .links import Links
 

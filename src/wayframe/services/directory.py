@@ -7,19 +7,13 @@ before selection, so a selector can never widen them (selectors.md 5).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import ipaddress
-import secrets
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from wayframe.expressions import Environment, ExpressionError, Selector, SelectorError, compile_selector
+from wayframe.expressions import Environment, Selector
 from wayframe.model import (
     AccessType,
     Account,
@@ -31,7 +25,6 @@ from wayframe.model import (
     Forbidden,
     Json,
     NotFound,
-    OriginType,
     Token,
     Unauthorized,
 )
@@ -39,93 +32,37 @@ from wayframe.model.access import Access, Grant, grant, parse_access
 from wayframe.model.log_codes import Log
 from wayframe.storage import AccountTable, ChannelTable, DeviceTable, TelemetryTable, TokenTable
 
-from .bodies import AccountBody, ChannelBody, DeviceBody, TokenBody, given, merge, parse_body
+from .bodies import AccountBody, ChannelBody, DeviceBody, given, parse_body
 from .catalogue import Catalogue
+from .entries import (
+    CHANNEL_STATE_FIELDS,
+    CHANNELS,
+    CUSTOMER,
+    DEVICE_STATE_FIELDS,
+    DEVICES,
+    ORIGINS,
+    TOKENS,
+    Caller,
+    Defaults,
+    Entry,
+    Item,
+    compile_text,
+    restore_telemetry,
+)
 from .journal import Journal
 from .keys import TokenKeys
+from .rules import (
+    check_device,
+    configured_number,
+    new_key,
+    parse_networks,
+    replaced,
+    token_fields,
+    token_valid,
+)
 
-_KEY_ALPHABET = string.ascii_letters + string.digits
-KEY_LENGTH = 64
 _SCAN_SLICE = 10_000
 """Items looked at before other work gets its turn."""
-_MIN_ROTATE = 1 << 20
-
-Item = Account | Token | Channel | Device
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """An item in memory."""
-
-    item: Item
-    """The stored record."""
-    view: dict[str, Any]
-    """Every field the API can show and selectors can ask for; kept up to date in place."""
-
-    @property
-    def id(self) -> int:
-        return self.item.id
-
-    @property
-    def device(self) -> Device:
-        """The item as a device."""
-        assert isinstance(self.item, Device)
-        return self.item
-
-    @property
-    def cid(self) -> int:
-        """The account the item belongs to."""
-        return self.item.id if isinstance(self.item, Account) else self.item.cid
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and in which account's name."""
-
-    token: Token
-    cid: int
-    """Acting account: the token's own, or a descendant by `x-flespi-cid`."""
-    app: str = ""
-    """`x-flespi-app`."""
-    trace: str = ""
-    """`x-flespi-trace`."""
-    source: str = ""
-    """Address of the peer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """Values of new items."""
-
-    messages_ttl: int
-    media_ttl: int
-
-
-DEVICES = "gw/devices"
-CHANNELS = "gw/channels"
-TOKENS = "platform/tokens"
-CUSTOMER = "platform/customer"
-
-_ORIGIN = {
-    DEVICES: OriginType.DEVICE,
-    CHANNELS: OriginType.CHANNEL,
-    TOKENS: OriginType.TOKEN,
-    CUSTOMER: OriginType.CUSTOMER,
-}
-
-DEVICE_STATE_FIELDS = (
-    "id", "cid", "name", "enabled", "device_type_id", "protocol_id", "configuration", "messages_ttl",
-    "messages_rotate", "media_ttl", "media_rotate", "metadata",
-)  # fmt: skip
-"""Default fields of a device, and its retained state."""
-CHANNEL_STATE_FIELDS = (
-    "id", "cid", "name", "enabled", "protocol_id", "protocol_name", "uri", "messages_ttl", "configuration", "metadata",
-)  # fmt: skip
-
-
-@lru_cache(maxsize=1024)
-def _compiled(text: str) -> Selector:
-    return compile_selector(text)
 
 
 class Directory:
@@ -503,18 +440,18 @@ class Directory:
             fields.pop("protocol_name", None)
             if fields.pop("protocol_id", item.protocol_id) != item.protocol_id:
                 raise BadRequest("`protocol_id` of a channel cannot change: create another channel")
-            changed = _replaced(item, fields, patch)
+            changed = replaced(item, fields, patch)
             assert isinstance(changed, Channel)
             self._check_channel(changed)
             await self._channels.update(changed)
         elif isinstance(item, Token):
-            changed = _replaced(item, token_fields(body), patch)
+            changed = replaced(item, token_fields(body), patch)
             assert isinstance(changed, Token)
             if not changed.expire and not changed.ttl:
                 raise BadRequest("a token needs an end: give `expire` (Unix seconds) or `ttl` (seconds)")
             await self._tokens.update(changed)
         else:
-            changed = _replaced(item, given(parse_body(AccountBody, body)), patch)
+            changed = replaced(item, given(parse_body(AccountBody, body)), patch)
             assert isinstance(changed, Account)
             await self._accounts.update(changed)
         self.place(entity, changed)
@@ -535,7 +472,7 @@ class Directory:
         fields = given(parse_body(DeviceBody, body))
         if "device_type_id" in fields:
             fields["protocol_id"] = self.catalogue.device_type(fields["device_type_id"])[0].id
-        changed = _replaced(device, fields, patch)
+        changed = replaced(device, fields, patch)
         assert isinstance(changed, Device)
         check_device(changed, needs_ident=changed.protocol_id != 0)
         self._refuse_taken_ident(changed)
@@ -562,7 +499,7 @@ class Directory:
         entry.view["deleted"] = True
         base = f"flespi/state/{entity}/{item.id}"
         self._journal.state(f"{base}/deleted", True, entry.cid)
-        self._journal.log(Log.DELETED, _ORIGIN[entity], item.id, entry.cid, {"item_data": old, "old": old})
+        self._journal.log(Log.DELETED, ORIGINS[entity], item.id, entry.cid, {"item_data": old, "old": old})
         self._journal.state_members(base, dict.fromkeys([*old, *entry.view]), entry.cid)
         if isinstance(item, Device):
             self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), entry.cid)
@@ -592,7 +529,7 @@ class Directory:
     def _announce(self, entity: str, entry: Entry, kind: Log, **states: Json) -> None:
         """Log a change and publish the new retained state."""
         data = states.get("new", states.get("old"))
-        self._journal.log(kind, _ORIGIN[entity], entry.id, entry.cid, {"item_data": data, **states})
+        self._journal.log(kind, ORIGINS[entity], entry.id, entry.cid, {"item_data": data, **states})
         state = self.state_view(entity, entry)
         self._journal.state(f"flespi/state/{entity}/{entry.id}", state, entry.cid)
         self._journal.state_members(f"flespi/state/{entity}/{entry.id}", state, entry.cid)
@@ -647,86 +584,3 @@ class Directory:
             assert isinstance(entry.item, Token)
             if not token_valid(entry.item, entry.item.accessed, now):
                 await self.delete(Caller(entry.item, entry.item.cid), TOKENS, entry)
-
-
-# --- pure helpers ---------------------------------------------------------------------------------------------------
-
-
-def new_key() -> str:
-    """A token key: 64 random alphanumerics (rest-api.md 3.1)."""
-    return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(KEY_LENGTH))
-
-
-def token_valid(token: Token, used: float, now: float) -> bool:
-    """Valid while `expire` lies ahead or `ttl` since creation or last use has not run out (rest-api.md 3.1)."""
-    return bool((token.expire and now < token.expire) or (token.ttl and now < max(used, token.created) + token.ttl))
-
-
-def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """A comma list of addresses or networks. Raises `BadRequest`."""
-    try:
-        return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise BadRequest(f"`ips` must be a comma list of addresses or networks: {error}") from None
-
-
-def token_fields(body: Json) -> dict[str, Any]:
-    """The checked fields of a token body."""
-    fields = given(parse_body(TokenBody, body))
-    if "access" in fields:
-        parse_access(fields["access"])
-    if "ips" in fields:
-        parse_networks(fields["ips"])
-    return fields
-
-
-def check_device(device: Device, *, needs_ident: bool) -> None:
-    """The rules of rest-api.md 4. Raises `BadRequest` that names the field."""
-    ident = device.configuration.get("ident", "")
-    if not isinstance(ident, str):
-        raise BadRequest("`configuration.ident` must be a string")
-    if needs_ident and not ident:
-        raise BadRequest("`configuration.ident` is required for this device type")
-    if len(ident) > 128 or any(character < " " for character in ident):
-        raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
-    if device.media_rotate and device.media_rotate < _MIN_ROTATE:
-        raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
-
-
-def configured_number(configuration: Mapping[str, Json], name: str) -> int | None:
-    """A whole number in a configuration, where values are text if possible (rest-api.md 4); None if it is none."""
-    value = configuration[name]
-    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def compile_text(text: str) -> Selector:
-    """Compile a selector (remembered). Raises `BadRequest` with the column."""
-    try:
-        return _compiled(text)
-    except (SelectorError, ExpressionError) as error:
-        raise BadRequest(f"selector: {error}") from None
-
-
-def _replaced(item: Item, fields: Mapping[str, Any], patch: bool) -> Item:
-    values = dict(fields)
-    if patch:
-        for name, value in fields.items():
-            old = getattr(item, name)
-            if isinstance(value, dict) and isinstance(old, dict):
-                values[name] = merge(old, value)
-    return msgspec.structs.replace(item, **values)
-
-
-def restore_telemetry(entry: Entry, record: bytes) -> None:
-    """Put a stored telemetry record (`{name: [time, value]}`) into a device's view."""
-    with contextlib.suppress(msgspec.DecodeError):
-        stored = msgspec.json.decode(record, type=dict[str, tuple[float, Any]])
-        entry.view["telemetry"] = {name: value for name, (_, value) in stored.items()}
-        entry.view["telemetry_times"] = {name: time for name, (time, _) in stored.items()}
-
-
-def message_digest(body: bytes) -> bytes:
-    """16 bytes that are the same for the same report (ruling 17)."""
-    return hashlib.blake2b(body, digest_size=16).digest()

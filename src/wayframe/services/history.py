@@ -11,6 +11,7 @@ beyond the cursor are applied and announced again, so nothing that was acknowled
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ from wayframe.model.query import HistoryQuery
 from wayframe.storage import LogTable, StateTable, TelemetryTable
 from wayframe.storage.messages import MessageStore
 
-from .directory import DEVICES, Directory, Entry, message_digest
+from .directory import Directory
+from .entries import DEVICES, Entry
 from .journal import Journal
 from .journal import view as log_view
 from .links import Links
@@ -398,3 +400,8 @@ def telemetry_record(view: Mapping[str, Any]) -> bytes:
     """A telemetry record as stored: `{name: [time, value]}`."""
     times = view.get("telemetry_times", {})
     return _encode({name: (times.get(name, 0.0), value) for name, value in view["telemetry"].items()})
+
+
+def message_digest(body: bytes) -> bytes:
+    """16 bytes that are the same for the same report (ruling 17)."""
+    return hashlib.blake2b(body, digest_size=16).digest()

@@ -31,7 +31,7 @@ from wayframe.protocols.device import MediaExpected, MediaNews
 from .background import Background
 from .commands import Commands
 from .connections import Connections
-from .directory import Entry
+from .entries import Entry
 from .feeds import Close, Tell
 from .journal import Journal
 from .links import Links

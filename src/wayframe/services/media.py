@@ -37,7 +37,8 @@ from wayframe.model.log_codes import Log
 from wayframe.storage import Blob, BlobStore, BlobWriter, MediaTable
 
 from .bodies import given, parse_body
-from .directory import Directory, Entry
+from .directory import Directory
+from .entries import Entry
 from .history import History, compiled_filter
 from .journal import Journal
 from .links import Links

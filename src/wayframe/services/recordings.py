@@ -15,7 +15,7 @@ from wayframe.storage import BlobStore
 
 from .background import Background
 from .commands import Commands
-from .directory import Entry
+from .entries import Entry
 from .feeds import Close, Tell
 from .media import MediaStore, NewFile
 from .processing import Processing

@@ -6,7 +6,7 @@ from typing import Any
 
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
-from wayframe.services.directory import CHANNELS
+from wayframe.services.entries import CHANNELS
 
 from .shared import chosen, projected
 

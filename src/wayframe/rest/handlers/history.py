@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from wayframe.model import BadRequest, Json, OriginType, query
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
-from wayframe.services.directory import CHANNELS, CUSTOMER, DEVICES, TOKENS, Entry
+from wayframe.services.entries import CHANNELS, CUSTOMER, DEVICES, TOKENS, Entry
 
 from .shared import each
 

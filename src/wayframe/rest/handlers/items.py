@@ -10,7 +10,7 @@ from wayframe.model.query import HistoryQuery
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.rest.fields import project
-from wayframe.services.directory import (
+from wayframe.services.entries import (
     CHANNEL_STATE_FIELDS,
     CHANNELS,
     CUSTOMER,

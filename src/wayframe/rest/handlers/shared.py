@@ -10,7 +10,7 @@ from wayframe.model import Json, NotFound, WayframeError
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.rest.fields import project
-from wayframe.services.directory import compile_text
+from wayframe.services.entries import compile_text
 
 PartT = TypeVar("PartT")
 

@@ -1,0 +1,106 @@
+"""Items in memory: what an entry holds, who asks for it, how entities are named, and selectors compiled once."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from wayframe.expressions import ExpressionError, Selector, SelectorError, compile_selector
+from wayframe.model import Account, BadRequest, Channel, Device, OriginType, Token
+
+Item = Account | Token | Channel | Device
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An item in memory."""
+
+    item: Item
+    """The stored record."""
+    view: dict[str, Any]
+    """Every field the API can show and selectors can ask for; kept up to date in place."""
+
+    @property
+    def id(self) -> int:
+        return self.item.id
+
+    @property
+    def device(self) -> Device:
+        """The item as a device."""
+        assert isinstance(self.item, Device)
+        return self.item
+
+    @property
+    def cid(self) -> int:
+        """The account the item belongs to."""
+        return self.item.id if isinstance(self.item, Account) else self.item.cid
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and in which account's name."""
+
+    token: Token
+    cid: int
+    """Acting account: the token's own, or a descendant by `x-flespi-cid`."""
+    app: str = ""
+    """`x-flespi-app`."""
+    trace: str = ""
+    """`x-flespi-trace`."""
+    source: str = ""
+    """Address of the peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Values of new items."""
+
+    messages_ttl: int
+    media_ttl: int
+
+
+DEVICES = "gw/devices"
+CHANNELS = "gw/channels"
+TOKENS = "platform/tokens"
+CUSTOMER = "platform/customer"
+
+ORIGINS = {
+    DEVICES: OriginType.DEVICE,
+    CHANNELS: OriginType.CHANNEL,
+    TOKENS: OriginType.TOKEN,
+    CUSTOMER: OriginType.CUSTOMER,
+}
+
+DEVICE_STATE_FIELDS = (
+    "id", "cid", "name", "enabled", "device_type_id", "protocol_id", "configuration", "messages_ttl",
+    "messages_rotate", "media_ttl", "media_rotate", "metadata",
+)  # fmt: skip
+"""Default fields of a device, and its retained state."""
+CHANNEL_STATE_FIELDS = (
+    "id", "cid", "name", "enabled", "protocol_id", "protocol_name", "uri", "messages_ttl", "configuration", "metadata",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> Selector:
+    return compile_selector(text)
+
+
+def compile_text(text: str) -> Selector:
+    """Compile a selector (remembered). Raises `BadRequest` with the column."""
+    try:
+        return _compiled(text)
+    except (SelectorError, ExpressionError) as error:
+        raise BadRequest(f"selector: {error}") from None
+
+
+def restore_telemetry(entry: Entry, record: bytes) -> None:
+    """Put a stored telemetry record (`{name: [time, value]}`) into a device's view."""
+    with contextlib.suppress(msgspec.DecodeError):
+        stored = msgspec.json.decode(record, type=dict[str, tuple[float, Any]])
+        entry.view["telemetry"] = {name: value for name, (_, value) in stored.items()}
+        entry.view["telemetry_times"] = {name: time for name, (time, _) in stored.items()}

@@ -1,0 +1,80 @@
+"""The rules of items: keys, ends of tokens, addresses, idents. Pure; errors name the field."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from wayframe.model import BadRequest, Device, Json, Token
+from wayframe.model.access import parse_access
+
+from .bodies import TokenBody, given, merge, parse_body
+from .entries import Item
+
+_KEY_ALPHABET = string.ascii_letters + string.digits
+KEY_LENGTH = 64
+_MIN_ROTATE = 1 << 20
+
+
+def new_key() -> str:
+    """A token key: 64 random alphanumerics (rest-api.md 3.1)."""
+    return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(KEY_LENGTH))
+
+
+def token_valid(token: Token, used: float, now: float) -> bool:
+    """Valid while `expire` lies ahead or `ttl` since creation or last use has not run out (rest-api.md 3.1)."""
+    return bool((token.expire and now < token.expire) or (token.ttl and now < max(used, token.created) + token.ttl))
+
+
+def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """A comma list of addresses or networks. Raises `BadRequest`."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise BadRequest(f"`ips` must be a comma list of addresses or networks: {error}") from None
+
+
+def token_fields(body: Json) -> dict[str, Any]:
+    """The checked fields of a token body."""
+    fields = given(parse_body(TokenBody, body))
+    if "access" in fields:
+        parse_access(fields["access"])
+    if "ips" in fields:
+        parse_networks(fields["ips"])
+    return fields
+
+
+def check_device(device: Device, *, needs_ident: bool) -> None:
+    """The rules of rest-api.md 4. Raises `BadRequest` that names the field."""
+    ident = device.configuration.get("ident", "")
+    if not isinstance(ident, str):
+        raise BadRequest("`configuration.ident` must be a string")
+    if needs_ident and not ident:
+        raise BadRequest("`configuration.ident` is required for this device type")
+    if len(ident) > 128 or any(character < " " for character in ident):
+        raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
+    if device.media_rotate and device.media_rotate < _MIN_ROTATE:
+        raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
+
+
+def configured_number(configuration: Mapping[str, Json], name: str) -> int | None:
+    """A whole number in a configuration, where values are text if possible (rest-api.md 4); None if it is none."""
+    value = configuration[name]
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def replaced(item: Item, fields: Mapping[str, Any], patch: bool) -> Item:
+    values = dict(fields)
+    if patch:
+        for name, value in fields.items():
+            old = getattr(item, name)
+            if isinstance(value, dict) and isinstance(old, dict):
+                values[name] = merge(old, value)
+    return msgspec.structs.replace(item, **values)
