@@ -7,6 +7,7 @@ and viewers closed, open transfers abandoned without trace, batches written.
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import socket
@@ -253,7 +254,9 @@ class Node:
             await self.gateway.open_channel(entry.item)
         services.directory.channel_uris(self.gateway.uri)
         self.bus.listen("flespi/log/gw/channels/+/created,updated,deleted", self._channel_changed)
+        self.bus.listen("flespi/log/gw/devices/+/updated,deleted", self._device_changed)
         await self.http.start()
+        _settle_garbage()
         log.info("ready", url=services.links.base, http_port=self.http.port, **self.gateway.ports())
 
     async def message_store_opened(self) -> None:
@@ -269,6 +272,7 @@ class Node:
         await services.live.stop()
         await self.gateway.stop()
         await services.recordings.stop()
+        await services.alarms.settle()
         await services.history.drain()
         await services.journal.drain()
         for task in self._running:
@@ -361,6 +365,10 @@ class Node:
             assert isinstance(entry.item, Channel)
             self.gateway.spawn(self.gateway.open_channel(entry.item))
 
+    def _device_changed(self, event: Event) -> None:
+        """A device was changed or removed: a connection it may no longer have is closed."""
+        self.gateway.check_device(int(event.topic.split("/")[4]))
+
     def _greet(self) -> None:
         """Say once, on the terminal, how to begin."""
         if self.master_key is None:
@@ -382,6 +390,16 @@ def with_free_port(settings: Settings) -> Settings:
     with socket.socket() as probe:
         probe.bind((settings.http_host, 0))
         return settings.model_copy(update={"http_port": int(probe.getsockname()[1])})
+
+
+def _settle_garbage() -> None:
+    """What exists now lives as long as the server: full collections need not look at it, and come seldom.
+
+    Measured with 10,000 devices: full collections took 6 % of the CPU and made the tail of the acknowledgements.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

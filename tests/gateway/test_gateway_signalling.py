@@ -10,7 +10,7 @@ from doors import IDENT, Doors, Open
 
 from wayframe.gateway.peers import Admission, Peer
 from wayframe.model.query import HistoryQuery
-from wayframe.services import CHANNELS
+from wayframe.services import CHANNELS, DEVICES
 from wayframe.simulator import bodies808 as b808
 from wayframe.simulator.wire808 import Layout, Msg
 
@@ -210,3 +210,16 @@ async def test_a_stop_closes_every_door_and_says_goodbye(doors: Doors) -> None:
     assert (await doors.logs(truck, 301))[0]["close_code"] == 7
     assert doors.gateway.admission.open == 0 and doors.services.connections.all() == []
     assert truck.view["configuration"]["ident"] == IDENT
+
+
+async def test_a_device_that_is_disabled_or_renumbered_loses_its_connection(doors: Doors) -> None:
+    truck = await doors.device()
+    terminal = await doors.sign_in()
+    await doors.services.directory.update(doors.master, DEVICES, truck, {"enabled": False}, patch=True)
+    await terminal.closed()
+    assert truck.view["connected"] is False
+    await doors.services.directory.update(doors.master, DEVICES, truck, {"enabled": True}, patch=True)
+    terminal = await doors.sign_in()
+    changed = {"configuration": {"ident": "13900000099"}}
+    await doors.services.directory.update(doors.master, DEVICES, truck, changed, patch=True)
+    await terminal.closed()

@@ -20,6 +20,7 @@ from .media import MediaPeer
 from .parts import KeptParts
 from .peers import Admission, Peer
 from .registry import Registry, Request
+from .rounds import Rounds
 from .signalling import SignallingPeer
 
 log = structlog.get_logger("wayframe.gateway")
@@ -84,6 +85,7 @@ class Gateway:
         self.admission = Admission(settings.max_connections, settings.max_per_address)
         self.registry = Registry()
         self.parts = KeptParts()
+        self.rounds = Rounds()
         self.peers: set[Peer] = set()
         self._blobs = blobs
         self._session_factory = session_factory
@@ -209,6 +211,17 @@ class Gateway:
         """Device type of devices that a channel registers by itself."""
         types = self.services.directory.catalogue.protocol(channel.protocol_id).device_types
         return int(channel.configuration.get("device_type_id", types[0].id))
+
+    def check_device(self, device_id: int) -> None:
+        """Close the connection of a device that is gone, disabled, or known by another ident now."""
+        peer = self._signalling.get(device_id)
+        if peer is None:
+            return
+        entry = self.services.directory.device(device_id)
+        if entry is None or not entry.device.enabled:
+            peer.end(23, "the device was disabled or deleted")
+        elif entry.device.ident != peer.ident:
+            peer.end(18, "the device has another ident now")
 
     def signalling_of(self, entry: Entry) -> SignallingPeer | None:
         """The open signalling connection of a device."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 AUDIO_RATES = (8000, 22050, 44100, 48000)
 """Sampling rates by their code in 0x1003."""
 _TICK_S = 1.0
+_ROUND_BYTES = 128 * 1024
+"""More than this is parsed at once and does not wait for the round."""
 _SILENCE_S = 20.0
 """A live device that sends nothing for this long has ended (jt1078.md 6.1)."""
 
@@ -50,7 +52,9 @@ class _Channel:
 class MediaPeer(Peer):
     """Routes the frames of one connection by channel."""
 
-    __slots__ = ("_channels", "_connection_id", "_gateway", "_heard", "_kind", "_media", "_number")
+    __slots__ = (
+        "_arrived", "_arrived_bytes", "_channels", "_connection_id", "_gateway", "_heard", "_kind", "_media", "_number",
+    )  # fmt: skip
 
     def __init__(self, gateway: Gateway, kind: MediaKind) -> None:
         super().__init__(gateway.admission)
@@ -61,6 +65,8 @@ class MediaPeer(Peer):
         self._channels: dict[int, _Channel] = {}
         self._connection_id = 0
         self._heard = 0.0
+        self._arrived: list[bytes] = []
+        self._arrived_bytes = 0
 
     def _asked(self, number: bytes, channel: int) -> bool:
         return self._gateway.registry.match(self._kind, number, channel) is not None
@@ -75,9 +81,26 @@ class MediaPeer(Peer):
         self.wake_at(_TICK_S)
 
     def received(self, data: bytes) -> None:
+        if not self._arrived:
+            self._gateway.rounds.add(self._take)
+        self._arrived.append(data)
+        self._arrived_bytes += len(data)
+        if self._arrived_bytes > _ROUND_BYTES:
+            self._take()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait for the next round."""
+        return self._arrived_bytes
+
+    def _take(self) -> None:
+        """Parse what arrived since the last round."""
+        arrived, self._arrived, self._arrived_bytes = self._arrived, [], 0
+        if not arrived:
+            return
         now = self._gateway.clock.now()
         self._heard = now
-        for event in self._media.receive(data, now):
+        for event in self._media.receive(arrived[0] if len(arrived) == 1 else b"".join(arrived), now):
             self._handle(event, now)
 
     def tick(self) -> None:
@@ -91,6 +114,7 @@ class MediaPeer(Peer):
         self.wake_at(_TICK_S)
 
     def lost(self, reason: str) -> None:
+        self._take()
         self._gateway.peers.discard(self)
         now = self._gateway.clock.now()
         channels, self._channels = self._channels, {}

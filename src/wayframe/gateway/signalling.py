@@ -40,7 +40,17 @@ _DEFAULT_OFFSET_S = 8 * 3600
 class SignallingPeer(Peer):
     """Feeds a session, carries out what its events ask for, and reaches the device for commands."""
 
-    __slots__ = ("_entry", "_gateway", "_listening", "_messages", "_session", "_waking", "connection_id", "proven")
+    __slots__ = (
+        "_entry",
+        "_gateway",
+        "_ident",
+        "_listening",
+        "_messages",
+        "_session",
+        "_waking",
+        "connection_id",
+        "proven",
+    )
 
     def __init__(self, gateway: Gateway, listening: Listening) -> None:
         super().__init__(gateway.admission)
@@ -48,6 +58,7 @@ class SignallingPeer(Peer):
         self._listening = listening
         self._session: DeviceSession | None = None
         self._entry: Entry | None = None
+        self._ident = ""
         self._messages = 0
         self._waking: float | None = None
         self.connection_id = 0
@@ -222,7 +233,7 @@ class SignallingPeer(Peer):
             self.log.warning("takeover_refused", device=entry.id, ident=entry.device.ident, source=self.source)
             self._refuse("another connection of this device is open, and this one has not presented its code")
             return
-        self._entry, self.proven = entry, event.proven
+        self._entry, self._ident, self.proven = entry, entry.device.ident, event.proven
         self.log = self.log.bind(device=entry.id)
         now = self._gateway.clock.now()
         info = ConnectionInfo(
@@ -319,6 +330,11 @@ class SignallingPeer(Peer):
             self._pump()
         elif news in (MediaNews.CLOSED, MediaNews.STALLED):
             self._gateway.orphaned(command_id)
+
+    @property
+    def ident(self) -> str:
+        """The ident under which the device was accepted."""
+        return self._ident
 
     @property
     def channel_id(self) -> int:
