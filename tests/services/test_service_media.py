@@ -409,6 +409,16 @@ async def test_a_store_of_protected_files_is_full_and_says_so(rooms: Rooms) -> N
     await assert_true(rooms)
 
 
+async def test_no_file_is_given_up_for_one_that_will_not_fit(rooms: Rooms) -> None:
+    truck = await rooms.device(media_rotate=4 * MB)
+    uuids = await filled(rooms, truck, MB, 2 * MB)
+    await rooms.media.update([truck], [uuids[1]], {"protected": True})
+    with pytest.raises(StorageFull, match="protected"):
+        await rooms.upload(truck, PHOTO + bytes(3 * MB))
+    assert sorted(await listed(rooms, truck)) == ["0.jpg", "1.jpg"]
+    await assert_true(rooms)
+
+
 async def test_without_rotation_a_full_store_refuses(small: Rooms) -> None:
     rooms = small
     truck = await rooms.device()

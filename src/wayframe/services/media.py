@@ -541,11 +541,13 @@ class MediaStore:
             raise TooLarge(
                 f"the file has {size} bytes, the media store of device {entry.id} {self.quota.limit(entry.device)}"
             )
-        if self.quota.over(entry.device, size):
-            if entry.device.media_rotate:
-                await self._rotate(entry, size)
-            if self.quota.over(entry.device, size):
-                raise self.quota.full(entry.device)
+        missing = self.quota.over(entry.device, size)
+        # No file is given up for one that will not fit after all.
+        if missing and entry.device.media_rotate and await self._table.rotatable(entry.id) >= missing:
+            await self._rotate(entry, size)
+            missing = self.quota.over(entry.device, size)
+        if missing:
+            raise self.quota.full(entry.device)
 
     @contextlib.asynccontextmanager
     async def _room(self, entry: Entry, size: int) -> AsyncIterator[None]:

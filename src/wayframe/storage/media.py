@@ -77,6 +77,14 @@ class MediaTable(Rows[MediaFile]):
             found = self.items(await conn.execute(query))
         return found[0] if found else None
 
+    async def rotatable(self, device_id: int) -> int:
+        """Bytes that rotation could free: ready files that are not protected, kept originals counted."""
+        query = select(func.coalesce(func.sum(_C.size + _C.original_size), 0)).where(
+            _C.device_id == device_id, _C.protected.is_(False), _C.state == MediaState.READY
+        )
+        async with self._db.read() as conn:
+            return int(await conn.scalar(query) or 0)
+
     async def expired(self, now: float, limit: int = 1000) -> _Files:
         """Unprotected files that came longer ago than their device's `media_ttl`, at most `limit`."""
         d = schema.devices.c
