@@ -108,6 +108,7 @@ class Commands:
         self._by_device: dict[int, dict[int, _Open]] = {}
         self._dispatching: set[int] = set()
         self._wanted: asyncio.Queue[Entry] = asyncio.Queue()
+        """Devices to look at; each stands in it once (`_dispatching`), so their number bounds it."""
         self._last_change = 0.0
         self.join_stream: Callable[[int, Command], Json] = lambda device_id, command: None
         """Answers `start_videostream` for a channel that already streams (set by the live service)."""
@@ -139,7 +140,7 @@ class Commands:
             self._dispatching.discard(entry.id)
             try:
                 await self._dispatch(entry)
-            except Exception:
+            except Exception:  # what fails for one device must not stop the commands of the others
                 log.exception("dispatch_failed", device=entry.id)
 
     async def _clock_loop(self) -> None:
@@ -147,7 +148,7 @@ class Commands:
             await asyncio.sleep(1)
             try:
                 await self.look_after()
-            except Exception:
+            except Exception:  # the next second tries again
                 log.exception("commands_upkeep_failed")
 
     async def look_after(self) -> None:

@@ -141,6 +141,7 @@ class MediaStore:
         self._clock = clock
         self._max_upload = max_upload
         self._todo: asyncio.Queue[str] = asyncio.Queue()
+        """Uuids of stored rows on their road: nothing waits here that is not durable, and the stores bound it."""
         self._ready: dict[str, asyncio.Event] = {}
         self._locks: dict[int, asyncio.Lock] = {}
         self.quota = quota
@@ -345,7 +346,7 @@ class MediaStore:
             uuid = await self._todo.get()
             try:
                 await self._advance(uuid)
-            except Exception:
+            except Exception:  # one file must not stop the road of the others; the next start takes it up again
                 log.exception("media_processing_failed", uuid=uuid[:8])
             finally:
                 ready = self._ready.pop(uuid, None)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wayframe.protocols.jt1078 import Action, Recording, split_window
+from wayframe.protocols.jt1078 import Action, Recording
 
 START = 1_773_908_102.0
 
@@ -83,18 +82,6 @@ def test_nothing_in_thirty_seconds_fails() -> None:
 
 def test_refused_at_once_fails() -> None:
     assert Recording(START, 60.0, 0.0).refused("no recording").action is Action.FAILED
-
-
-@pytest.mark.parametrize(
-    ("duration", "pieces"),
-    [
-        (600.0, [(START, 600.0)]),
-        (601.0, [(START, 300.0), (START + 300, 300.0), (START + 600, 1.0)]),
-        (900.0, [(START, 300.0), (START + 300, 300.0), (START + 600, 300.0)]),
-    ],
-)
-def test_long_windows_are_split(duration: float, pieces: list[tuple[float, float]]) -> None:
-    assert split_window(START, duration) == pieces
 
 
 @given(st.lists(st.tuples(st.sampled_from("fct"), st.integers(0, 70_000), st.integers(0, 20)), max_size=60))

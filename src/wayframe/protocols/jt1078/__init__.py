@@ -61,7 +61,7 @@ from .packets import (
 )
 from .parameters import PARAMETER_IDS, decode_parameter, encode_parameter
 from .ranges import RangeSet
-from .recording import Action, Decision, Recording, split_window
+from .recording import Action, Decision, Recording
 from .sequence import SequenceScope
 from .signalling import (
     DECODERS,
@@ -193,6 +193,5 @@ __all__ = [
     "g726_bits",
     "parse_name",
     "same_number",
-    "split_window",
     "unix_to_bcd",
 ]

@@ -16,10 +16,6 @@ SILENCE_S: Final = 10.0
 """A terminal that sent frames and then nothing for this long has ended."""
 ENOUGH: Final = 0.9
 """Share of the duration that counts as complete when the terminal ends."""
-SPLIT_ABOVE_S: Final = 600.0
-"""Longer windows are recorded in pieces."""
-PIECE_S: Final = 300.0
-"""Length of the pieces."""
 
 
 class Action(enum.Enum):
@@ -135,11 +131,3 @@ class Recording:
     def _finish(self, decision: Decision) -> Decision:
         self._end = decision
         return decision
-
-
-def split_window(start_s: float, duration_s: float) -> list[tuple[float, float]]:
-    """(start, duration) of the pieces a window is recorded in; one piece up to 600 s, else pieces of 300 s."""
-    if duration_s <= SPLIT_ABOVE_S:
-        return [(start_s, duration_s)]
-    count = math.ceil(duration_s / PIECE_S)
-    return [(start_s + n * PIECE_S, min(PIECE_S, duration_s - n * PIECE_S)) for n in range(count)]
