@@ -27,7 +27,7 @@ from wayframe.model import Channel, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
 from wayframe.protocols.device import DeviceSession, Endpoints
 from wayframe.protocols.registry import PROTOCOLS, SessionOptions
-from wayframe.rest import RateLimiter, RestApi, Site
+from wayframe.rest import RestApi, Site
 from wayframe.services import (
     CHANNELS,
     CUSTOMER,
@@ -45,6 +45,7 @@ from wayframe.services import (
     MediaStore,
     Processing,
     Quota,
+    RateLimiter,
     Recordings,
     Services,
     TokenKeys,
@@ -72,6 +73,10 @@ JT808 = 552
 """Protocol id of JT/T 808 (rulings.md 5)."""
 _TELEMETRY_S = 5.0
 """Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
+
+
+_TOKENS_S = 0.5
+"""How late a token may be found to be over; connections that it opened end with it."""
 
 
 class Node:
@@ -248,6 +253,7 @@ class Node:
         self._run(self.gateway.run(), "gateway")
         self._run(self._every(_TELEMETRY_S, "saving telemetry", services.history.save_telemetry), "telemetry")
         self._run(self._every(self.settings.upkeep_s, "upkeep", self._upkeep), "upkeep")
+        self._run(self._every(_TOKENS_S, "ending tokens", services.directory.end_tokens), "tokens")
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):
             assert isinstance(entry.item, Channel)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from wayframe.model import BadRequest, Conflict, NotFound, TooManyRequests
-from wayframe.rest import Answer, RateLimiter, Request, RouteTable, WrongMethod, refuse, respond
+from wayframe.rest import Answer, Request, RouteTable, WrongMethod, refuse, respond
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,6 @@ def test_errors_carry_what_helps_a_client() -> None:
     assert json.loads(refuse(BadRequest("wrong", schema_hint=["a"])).body)["errors"] == [
         {"code": 2, "reason": "wrong", "schema_hint": ["a"]}
     ]
-
-
-def test_a_token_may_ask_so_often_and_again_after_a_while() -> None:
-    limiter = RateLimiter(2, 3)
-    for _ in range(3):
-        limiter.take(1, 100.0)
-    with pytest.raises(TooManyRequests) as refused:
-        limiter.take(1, 100.0)
-    assert refused.value.retry_after_s == pytest.approx(0.5)
-    limiter.take(2, 100.0)
-    limiter.take(1, 100.5)
-
-
-def test_no_limit_is_no_limit() -> None:
-    limiter = RateLimiter(0, 1)
-    for _ in range(100):
-        limiter.take(1, 0.0)
 
 
 def test_paths_are_found_with_their_variable_segments() -> None:

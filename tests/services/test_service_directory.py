@@ -344,6 +344,7 @@ async def test_a_token_ends_by_time_by_silence_and_by_switch(rooms: Rooms) -> No
     rooms.clock.advance(1)
     assert not works(dated) and works(busy)
     await rooms.directory.save_token_use()
+    await rooms.directory.end_tokens()
     await rooms.restart()
     rooms.clock.advance(59)
     assert works(busy)
@@ -359,7 +360,7 @@ async def test_a_dead_token_is_announced_as_deleted(one: Rooms) -> None:
     made = await one.directory.create(one.master(), TOKENS, {"ttl": 60})
     one.clock.advance(61)
     one.events.clear()
-    await one.directory.save_token_use()
+    await one.directory.end_tokens()
     await one.journal.settled()
     assert f"flespi/log/platform/tokens/{made.id}/deleted" in one.topics()
     assert await TokenTable(one.db).get(made.id) is None

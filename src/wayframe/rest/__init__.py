@@ -9,7 +9,6 @@ from .context import Call, Site
 from .exchange import Answer, Page, Request, Response, WrongMethod, decode, refuse, respond
 from .handlers.auth import token_info
 from .handlers.media import with_preview
-from .limiter import RateLimiter
 from .openapi import openapi
 from .routes import ROUTES, Match, Route, RouteTable
 
@@ -19,7 +18,6 @@ __all__ = [
     "Call",
     "Match",
     "Page",
-    "RateLimiter",
     "Request",
     "Response",
     "RestApi",

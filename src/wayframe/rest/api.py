@@ -5,11 +5,10 @@ from __future__ import annotations
 import structlog
 
 from wayframe.model import Clock, WayframeError
-from wayframe.services import Caller, Services
+from wayframe.services import Caller, RateLimiter, Services
 
 from .context import Call, Site
 from .exchange import Request, Response, refuse, respond
-from .limiter import RateLimiter
 from .routes import Match, RouteTable
 
 log = structlog.get_logger(__name__)

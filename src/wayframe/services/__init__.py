@@ -17,6 +17,7 @@ from .feeds import Feed
 from .history import History
 from .journal import Journal
 from .keys import TokenKeys
+from .limiter import RateLimiter
 from .links import Links
 from .live import Live, LiveSettings
 from .media import MediaStore, NewFile, Upload
@@ -69,6 +70,7 @@ __all__ = [
     "NewFile",
     "Processing",
     "Quota",
+    "RateLimiter",
     "Recordings",
     "Services",
     "TokenKeys",

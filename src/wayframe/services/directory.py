@@ -7,7 +7,6 @@ before selection, so a selector can never widen them (selectors.md 5).
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,12 +25,12 @@ from wayframe.model import (
     Json,
     NotFound,
     Token,
-    Unauthorized,
 )
 from wayframe.model.access import Access, Grant, grant, parse_access
 from wayframe.model.log_codes import Log
 from wayframe.storage import AccountTable, ChannelTable, DeviceTable, TelemetryTable, TokenTable
 
+from .authentication import Authentication
 from .bodies import AccountBody, ChannelBody, DeviceBody, given, parse_body
 from .catalogue import Catalogue
 from .entries import (
@@ -55,10 +54,9 @@ from .rules import (
     check_device,
     configured_number,
     new_key,
-    parse_networks,
     replaced,
+    token_end,
     token_fields,
-    token_valid,
 )
 
 _SCAN_SLICE = 10_000
@@ -94,10 +92,8 @@ class Directory:
         self.catalogue = catalogue
         self._items: dict[str, dict[int, Entry]] = {DEVICES: {}, CHANNELS: {}, TOKENS: {}, CUSTOMER: {}}
         self._idents: dict[tuple[int, str], int] = {}
-        self._digests: dict[bytes, int] = {}
-        self._used_tokens: dict[int, float] = {}
+        self._authentication = Authentication(self._items[TOKENS], self._items[CUSTOMER], keys, clock)
         self._active: dict[int, float] = {}
-        self._parsed_ips: dict[str, tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = {}
         self._access: dict[int, Access] = {}
         self._families: dict[int, frozenset[int]] = {}
         self._channel_uri: Callable[[Channel], str] = lambda channel: ""
@@ -140,7 +136,7 @@ class Directory:
         token = entry.item
         assert isinstance(token, Token)
         master = token.access.get("type") == AccessType.MASTER and token.cid == cid
-        return master and token.enabled and token_valid(token, token.accessed, self._clock.now())
+        return master and token.enabled and self._clock.now() < token_end(token, token.accessed)
 
     async def _first_token(self, cid: int) -> str:
         key, now = new_key(), self._clock.now()
@@ -172,14 +168,14 @@ class Directory:
         if isinstance(item, Device) and item.ident:
             self._idents[item.protocol_id, item.ident] = item.id
         elif isinstance(item, Token):
-            self._digests[item.digest] = item.id
+            self._authentication.add(item)
         return entry
 
     def _unindex(self, item: Item) -> None:
         if isinstance(item, Device):
             self._idents.pop((item.protocol_id, item.ident), None)
         elif isinstance(item, Token):
-            self._digests.pop(item.digest, None)
+            self._authentication.remove(item)
             self._access.pop(item.id, None)
 
     def _fields(self, item: Item) -> dict[str, Any]:
@@ -256,40 +252,19 @@ class Directory:
             Unauthorized: missing, unknown, disabled or expired.
             Forbidden: not from this address, or the account is blocked.
         """
-        key = text.strip()
-        for prefix in ("FlespiToken ", "Bearer "):
-            if key[: len(prefix)].lower() == prefix.lower():
-                key = key[len(prefix) :].strip()
-        if not key:
-            raise Unauthorized("no token: send the header `Authorization: FlespiToken KEY`")
-        token_id = self._digests.get(self._keys.digest(key))
-        if token_id is None:
-            raise Unauthorized("unknown token")
-        token = self._items[TOKENS][token_id].item
-        assert isinstance(token, Token)
-        now = self._clock.now()
-        used = self._used_tokens.get(token.id, token.accessed)
-        if not token.enabled:
-            raise Unauthorized("this token is disabled")
-        if not token_valid(token, used, now):
-            raise Unauthorized("this token has expired")
-        if token.ips and not self._address_allowed(token.ips, source_ip):
-            raise Forbidden(f"this token may not be used from {source_ip}")
-        account = self._items[CUSTOMER].get(token.cid)
-        if account is None or account.view["blocked"]:
-            raise Forbidden("this account is blocked")
-        self._used_tokens[token.id] = now
-        return token
+        return self._authentication.by_key(text, source_ip)
 
-    def _address_allowed(self, ips: str, source_ip: str) -> bool:
-        networks = self._parsed_ips.get(ips)
-        if networks is None:
-            networks = self._parsed_ips[ips] = parse_networks(ips)
-        try:
-            address = ipaddress.ip_address(source_ip)
-        except ValueError:
-            return False
-        return any(address in network for network in networks)
+    def authenticate_short(self, token_id: int, prefix: str, source_ip: str) -> Token:
+        """The token with this id, for whoever knows the first 16 characters of its key or more (mqtt-api.md 2).
+
+        Raises as `authenticate`, and `TooManyRequests` for an address that guesses.
+        """
+        return self._authentication.by_prefix(token_id, prefix, source_ip)
+
+    def token_alive(self, token_id: int) -> str | None:
+        """Why a token that was good may not be used any longer (deleted, disabled, expired, its account blocked); None
+        if it still may. The end of a token by time is announced as its deletion, within a second."""
+        return self._authentication.why_not(token_id)
 
     def caller(
         self, token: Token, *, cid: int | None = None, app: str = "", trace: str = "", source: str = ""
@@ -570,17 +545,21 @@ class Directory:
         self._active[entry.id] = now
 
     async def save_token_use(self) -> None:
-        """Write when tokens were last used, and delete those whose time is over. Called every minute and at the end."""
-        used, self._used_tokens = self._used_tokens, {}
-        for token_id, when in used.items():
+        """Write when tokens were last used. Called every minute and at the end."""
+        async with self._changing:
+            used = self._authentication.taken_uses()
+            for token_id, when in used.items():
+                entry = self._items[TOKENS].get(token_id)
+                if entry is not None:
+                    assert isinstance(entry.item, Token)
+                    entry.item = msgspec.structs.replace(entry.item, accessed=when)
+                    entry.view["accessed"] = when
+            await self._tokens.touch(used)
+
+    async def end_tokens(self) -> None:
+        """Delete tokens whose time is over. Called every second."""
+        for token_id in self._authentication.ended():
             entry = self._items[TOKENS].get(token_id)
             if entry is not None:
                 assert isinstance(entry.item, Token)
-                entry.item = msgspec.structs.replace(entry.item, accessed=when)
-                entry.view["accessed"] = when
-        await self._tokens.touch(used)
-        now = self._clock.now()
-        for entry in self.entries(TOKENS):
-            assert isinstance(entry.item, Token)
-            if not token_valid(entry.item, entry.item.accessed, now):
                 await self.delete(Caller(entry.item, entry.item.cid), TOKENS, entry)

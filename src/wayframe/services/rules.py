@@ -26,9 +26,9 @@ def new_key() -> str:
     return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(KEY_LENGTH))
 
 
-def token_valid(token: Token, used: float, now: float) -> bool:
-    """Valid while `expire` lies ahead or `ttl` since creation or last use has not run out (rest-api.md 3.1)."""
-    return bool((token.expire and now < token.expire) or (token.ttl and now < max(used, token.created) + token.ttl))
+def token_end(token: Token, used: float) -> float:
+    """When a token ends: at `expire`, or `ttl` after creation or last use, whichever is later (rest-api.md 3.1)."""
+    return max(token.expire, max(used, token.created) + token.ttl if token.ttl else 0.0)
 
 
 def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
