@@ -51,18 +51,15 @@ from wayframe.services import (
     TokenKeys,
 )
 from wayframe.storage import (
-    AccountTable,
-    ChannelTable,
     CommandTable,
     Database,
-    DeviceTable,
     DirectoryBlobs,
     DirectorySpool,
+    ItemTables,
     LogTable,
     MediaTable,
     StateTable,
     TelemetryTable,
-    TokenTable,
     secret,
 )
 from wayframe.storage.messages import MessageStore
@@ -110,11 +107,7 @@ class Node:
         journal = Journal(LogTable(db), self.bus, links, clock)
         catalogue = Catalogue(PROTOCOLS)
         directory = Directory(
-            accounts=AccountTable(db),
-            tokens=TokenTable(db),
-            channels=ChannelTable(db),
-            devices=DeviceTable(db),
-            telemetry=TelemetryTable(db),
+            tables=ItemTables(db),
             catalogue=catalogue,
             journal=journal,
             keys=TokenKeys(secret),

@@ -37,18 +37,15 @@ from wayframe.services import (
     TokenKeys,
 )
 from wayframe.storage import (
-    AccountTable,
-    ChannelTable,
     CommandTable,
     Database,
-    DeviceTable,
     DirectoryBlobs,
     DirectorySpool,
+    ItemTables,
     LogTable,
     MediaTable,
     StateTable,
     TelemetryTable,
-    TokenTable,
 )
 from wayframe.storage.messages import MessageStore
 
@@ -161,8 +158,7 @@ class Rooms:
         self.journal = Journal(LogTable(db), self.bus, self.links, clock)
         self.catalogue = Catalogue()
         self.directory = Directory(
-            accounts=AccountTable(db), tokens=TokenTable(db), channels=ChannelTable(db), devices=DeviceTable(db),
-            telemetry=TelemetryTable(db), catalogue=self.catalogue, journal=self.journal, keys=TokenKeys(SECRET),
+            tables=ItemTables(db), catalogue=self.catalogue, journal=self.journal, keys=TokenKeys(SECRET),
             clock=clock, defaults=Defaults(31_536_000, 31_536_000),
         )  # fmt: skip
         self.messages = MessageStore(db)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from wayframe.expressions import ExpressionError, Selector, SelectorError, compile_selector
-from wayframe.model import Account, BadRequest, Channel, Device, OriginType, Token
+from wayframe.model import Account, BadRequest, Channel, Device, Token
 
 Item = Account | Token | Channel | Device
 
@@ -54,6 +54,11 @@ class Caller:
     source: str = ""
     """Address of the peer."""
 
+    def said(self) -> dict[str, str]:
+        """What a log record keeps of who did it (rest-api.md 1.5)."""
+        known = {"app": self.app, "trace": self.trace, "source": self.source}
+        return {name: value for name, value in known.items() if value}
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -67,22 +72,6 @@ DEVICES = "gw/devices"
 CHANNELS = "gw/channels"
 TOKENS = "platform/tokens"
 CUSTOMER = "platform/customer"
-
-ORIGINS = {
-    DEVICES: OriginType.DEVICE,
-    CHANNELS: OriginType.CHANNEL,
-    TOKENS: OriginType.TOKEN,
-    CUSTOMER: OriginType.CUSTOMER,
-}
-
-DEVICE_STATE_FIELDS = (
-    "id", "cid", "name", "enabled", "device_type_id", "protocol_id", "configuration", "messages_ttl",
-    "messages_rotate", "media_ttl", "media_rotate", "metadata",
-)  # fmt: skip
-"""Default fields of a device, and its retained state."""
-CHANNEL_STATE_FIELDS = (
-    "id", "cid", "name", "enabled", "protocol_id", "protocol_name", "uri", "messages_ttl", "configuration", "metadata",
-)  # fmt: skip
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import string
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from wayframe.model.access import parse_access
 
 from .bodies import TokenBody, given, merge, parse_body
 from .entries import Item
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 _KEY_ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
@@ -70,7 +72,8 @@ def configured_number(configuration: Mapping[str, Json], name: str) -> int | Non
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def replaced(item: Item, fields: Mapping[str, Any], patch: bool) -> Item:
+def replaced(item: ItemT, fields: Mapping[str, Any], patch: bool) -> ItemT:
+    """The record with these fields; `patch` merges into those that are objects."""
     values = dict(fields)
     if patch:
         for name, value in fields.items():

@@ -4,12 +4,14 @@ Enters and leaves: the structs of `wayframe.model`, and bytes. No business rules
 open `Database`.
 """
 
+from ._rows import Rows as ItemTable
 from .accounts import AccountTable, TokenTable
 from .backup import Manifest, backup, restore
 from .blobs import Blob, BlobStore, BlobWriter, DirectoryBlobs
 from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
+from .items import ItemTables
 from .logs import LogTable
 from .media import MediaTable
 from .messages import HistoryMessage, MessageStore
@@ -30,6 +32,8 @@ __all__ = [
     "DirectoryBlobs",
     "DirectorySpool",
     "HistoryMessage",
+    "ItemTable",
+    "ItemTables",
     "LogTable",
     "Manifest",
     "MediaTable",

@@ -8,16 +8,9 @@ from collections.abc import Mapping, Sequence
 from wayframe.model import BadRequest, Json, OriginType, query
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
-from wayframe.services.entries import CHANNELS, CUSTOMER, DEVICES, TOKENS, Entry
+from wayframe.services.entries import Entry
 
 from .shared import each
-
-_ORIGINS: Mapping[str, OriginType] = {
-    DEVICES: OriginType.DEVICE,
-    CHANNELS: OriginType.CHANNEL,
-    TOKENS: OriginType.TOKEN,
-    CUSTOMER: OriginType.CUSTOMER,
-}
 
 
 async def messages(call: Call) -> Answer:
@@ -85,7 +78,13 @@ def _body_names(body: Json) -> Sequence[str]:
 async def logs(call: Call) -> Answer:
     """GET /logs of an entity's items."""
     asked = query.parse(_asked(call))
-    return Answer(list(await call.services.history.logs(_ORIGINS[call.entity], await call.entries(), asked)))
+    return Answer(
+        list(
+            await call.services.history.logs(
+                call.services.directory.kind(call.entity).origin, await call.entries(), asked
+            )
+        )
+    )
 
 
 async def customer_logs(call: Call) -> Answer:

@@ -11,10 +11,8 @@ from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.rest.fields import project
 from wayframe.services.entries import (
-    CHANNEL_STATE_FIELDS,
     CHANNELS,
     CUSTOMER,
-    DEVICE_STATE_FIELDS,
     DEVICES,
     TOKENS,
     Entry,
@@ -22,26 +20,18 @@ from wayframe.services.entries import (
 
 from .shared import each, paged
 
-DEFAULT_FIELDS: Mapping[str, tuple[str, ...]] = {
-    DEVICES: DEVICE_STATE_FIELDS,
-    CHANNELS: CHANNEL_STATE_FIELDS,
+_DEFAULT_FIELDS: Mapping[str, tuple[str, ...]] = {
     TOKENS: (
-        "id",
-        "key",
-        "info",
-        "enabled",
-        "created",
-        "accessed",
-        "expire",
-        "ttl",
-        "ips",
-        "cid",
-        "metadata",
-        "access",
+        "id", "key", "info", "enabled", "created", "accessed", "expire", "ttl", "ips", "cid", "metadata", "access",
     ),
     CUSTOMER: ("id", "name", "owner_id", "limits", "counters", "metadata", "created"),
-}
-"""What an item shows without `fields`."""
+}  # fmt: skip
+"""What an item shows without `fields`, where that is not just its retained state."""
+
+
+def default_fields(call: Call) -> tuple[str, ...]:
+    """What an item of the route's entity shows without `fields`."""
+    return _DEFAULT_FIELDS.get(call.entity) or call.services.directory.kind(call.entity).shown
 
 
 def _telemetry(call: Call, entry: Entry) -> Json:
@@ -91,7 +81,7 @@ def show(call: Call, entry: Entry, paths: Sequence[str]) -> dict[str, Json]:
 
 
 def _shower(call: Call) -> Callable[[Entry], dict[str, Json]]:
-    paths = call.paths(DEFAULT_FIELDS[call.entity])
+    paths = call.paths(default_fields(call))
     return lambda entry: show(call, entry, paths)
 
 

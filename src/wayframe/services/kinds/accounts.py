@@ -1,0 +1,80 @@
+"""Tokens and the account itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from wayframe.model import Account, BadRequest, Clock, Forbidden, Json, OriginType, Token
+from wayframe.storage import ItemTable
+
+from ..bodies import AccountBody, TokenBody
+from ..entries import CUSTOMER, TOKENS
+from ..keys import TokenKeys
+from ..rules import new_key, token_fields
+from .kind import Kind
+
+_TOKEN_FIELDS = (
+    "id", "cid", "info", "enabled", "created", "accessed", "expire", "ttl", "ips", "access", "metadata",
+)  # fmt: skip
+_ACCOUNT_FIELDS = ("id", "owner_id", "name", "created", "metadata", "blocked")
+
+
+class TokenKind(Kind[Token]):
+    """Tokens, found by the keyed hash of their key."""
+
+    def __init__(self, table: ItemTable[Token], keys: TokenKeys, clock: Clock) -> None:
+        super().__init__(
+            TOKENS, OriginType.TOKEN, table, Token, TokenBody, _TOKEN_FIELDS, restorable=False
+        )  # fmt: skip
+        self._keys = keys
+        self._clock = clock
+        self.on_placed: Callable[[Token], None] = lambda token: None
+        """Called for a token that was made, read or changed."""
+        self.on_displaced: Callable[[Token], None] = lambda token: None
+        """Called for one that is gone, or about to be placed again."""
+
+    def fields(self, body: Json) -> dict[str, Any]:
+        return token_fields(body)
+
+    def make(self, cid: int, body: Json) -> Token:
+        now = self._clock.now()
+        token = Token(id=0, cid=cid, created=now, accessed=now, **{"access": {"type": 0}, **self.fields(body)})
+        return self.sealed(self.checked(token), new_key())
+
+    def sealed(self, token: Token, key: str) -> Token:
+        """A token with its key, hashed and encrypted."""
+        return msgspec.structs.replace(token, digest=self._keys.digest(key), sealed=self._keys.seal(key))
+
+    def checked(self, item: Token) -> Token:
+        if not item.expire and not item.ttl:
+            raise BadRequest("a token needs an end: give `expire` (Unix seconds) or `ttl` (seconds)")
+        return item
+
+    def view(self, item: Token) -> dict[str, Any]:
+        return {name: getattr(item, name) for name in _TOKEN_FIELDS}
+
+    def once(self, item: Token) -> dict[str, Json]:
+        # The key travels in a view of its own: what stays in memory never holds it.
+        return {"key": self._keys.unseal(item.sealed)}
+
+    def placed(self, item: Token) -> None:
+        self.on_placed(item)
+
+    def displaced(self, item: Token) -> None:
+        self.on_displaced(item)
+
+
+class AccountKind(Kind[Account]):
+    """Accounts, as their owners see them."""
+
+    def __init__(self, table: ItemTable[Account]) -> None:
+        super().__init__(
+            CUSTOMER, OriginType.CUSTOMER, table, Account, AccountBody, _ACCOUNT_FIELDS,
+            restorable=False, deletable=False,
+        )  # fmt: skip
+
+    def make(self, cid: int, body: Json) -> Account:
+        raise Forbidden("the main account is made by the server")
