@@ -25,7 +25,7 @@ SELECTORS = (
 
 async def measure(devices: int, rounds: int, folder: Path) -> None:
     ports = dict.fromkeys(
-        ("jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port", "http_port"), 0
+        ("jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port", "http_port", "https_port"), 0
     )
     node = Node(Settings(data_dir=folder, media_workers=1, **ports))
     await node.start()

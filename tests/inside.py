@@ -42,11 +42,11 @@ class InsideHouse:
 
     async def _made(self, folder: Path, settings: dict[str, Any]) -> Node:
         ports = dict.fromkeys(
-            ("http_port", "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port"), 0
+            ("http_port", "https_port", "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port"), 0
         )
         values = {
             **ports, "data_dir": folder / "data", "http_host": "127.0.0.1", "device_host": "127.0.0.1",
-            "public_url": PUBLIC, "min_free_disk_bytes": 0, "requests_per_second": 0, **settings,
+            "public_url": PUBLIC, "tls": "off", "min_free_disk_bytes": 0, "requests_per_second": 0, **settings,
         }  # fmt: skip
         return Node(Settings(**values))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,12 @@ def test_values_may_carry_units(text: str, name: str, value: object) -> None:
             "public_device_host: a host name or address without scheme and port is wanted, got '1.2.3.4:8808' "
             "(file wayframe.toml:public_device_host)",
         ),
+        (
+            'trusted_proxies = "127.0.0.1, proxy"',
+            "trusted_proxies: 'proxy' is no address and no network (written without host bits), "
+            "got '127.0.0.1, proxy' (file wayframe.toml:trusted_proxies)",
+        ),
+        ('tls_key = "key.pem"', "tls_certificate and tls_key go together: name both files, or neither"),
         ("jt808_port = 8080", "http_port and jt808_port are both 8080; each listener needs its own port"),
     ],
 )
@@ -159,3 +166,24 @@ def test_told_ports_follow_the_bound_ones_unless_mapped() -> None:
 def test_passwords_of_addresses_are_masked() -> None:
     assert mask("postgresql://wayframe:hush@db:5432/x") == "postgresql://wayframe:***@db:5432/x"
     assert mask("sqlite:////var/lib/wayframe.db") == "sqlite:////var/lib/wayframe.db"
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"public_url": "http://video.example.com"}, "https://video.example.com:9005"),
+        ({"public_url": "http://[2001:db8::1]:8080", "https_port": 9443}, "https://[2001:db8::1]:9443"),
+        ({"public_url": "https://video.example.com"}, "https://video.example.com"),
+        ({"public_url": "http://video.example.com:8080", "tls": "off"}, "http://video.example.com:8080"),
+    ],
+)
+def test_the_address_of_the_tls_door(settings: dict[str, Any], address: str) -> None:
+    assert Settings(**settings).secure_url == address
+
+
+def test_without_tls_its_ports_may_be_anybody_s() -> None:
+    assert "https_port" not in {port.setting for port in Settings(tls="off", jt808_port=9005).ports}
+
+
+def test_secrets_are_not_shown() -> None:
+    assert (show("metrics_token", "abc"), show("metrics_token", "")) == ("***", "")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
+from wayframe.certificates import LocalAuthority
 from wayframe.cli import main
 from wayframe.config import PORTS, Settings, env_name, load
 from wayframe.doctor import Check, State, examine
@@ -126,3 +128,82 @@ def main_ok(*arguments: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
     assert not ended.value.code
+
+
+# ---- the certificate
+
+
+def certificate() -> Check:
+    return checks("certificate")[0]
+
+
+def test_no_certificate_yet() -> None:
+    assert certificate().state is State.OK
+    assert "wayframe tls init" in certificate().found
+
+
+def test_an_authority_this_machine_does_not_know() -> None:
+    main_ok("tls", "init")
+    assert certificate().state is State.WARN
+    assert "install data/tls/ca.pem" in certificate().advice
+
+
+def test_an_authority_this_machine_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    main_ok("tls", "init")
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path("data/tls/ca.pem").absolute()))
+    assert certificate().state is State.OK
+
+
+def test_a_public_url_the_certificate_is_not_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    main_ok("tls", "init")
+    monkeypatch.setenv("WAYFRAME_PUBLIC_URL", "https://video.example.com:9005")
+    assert certificate().state is State.FAIL
+    assert certificate().advice == "`wayframe tls init --name video.example.com`"
+    main_ok("tls", "init", "--name", "video.example.com")
+    assert certificate().state is State.WARN
+
+
+def _files(monkeypatch: pytest.MonkeyPatch, name: str, now: float) -> Path:
+    """A certificate that somebody else made, in files."""
+    made = LocalAuthority(Path("elsewhere"), [name])
+    made.prepare(now)
+    monkeypatch.setenv("WAYFRAME_TLS_CERTIFICATE", str(made.certificate))
+    monkeypatch.setenv("WAYFRAME_TLS_KEY", str(made.key))
+    monkeypatch.setenv("WAYFRAME_PUBLIC_URL", "https://video.example.com")
+    return made.certificate
+
+
+def test_certificate_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = _files(monkeypatch, "video.example.com", time.time())
+    assert (certificate().state, "whole chain" in certificate().advice) == (State.WARN, True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path("elsewhere/ca.pem").absolute()))
+    assert certificate().state is State.OK
+    file.chmod(0o644)
+    assert checks("key")[0].advice == f"chmod 600 {file}"
+
+
+def test_certificate_files_for_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    _files(monkeypatch, "other.example.com", time.time())
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path("elsewhere/ca.pem").absolute()))
+    assert (certificate().state, "video.example.com" in certificate().found) == (State.FAIL, True)
+
+
+def test_certificate_files_that_have_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    _files(monkeypatch, "video.example.com", time.time() - 500 * 86400)
+    assert (certificate().state, "has expired" in certificate().found) == (State.FAIL, True)
+
+
+def test_certificate_files_that_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    _files(monkeypatch, "video.example.com", time.time() - 380 * 86400)
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path("elsewhere/ca.pem").absolute()))
+    assert (certificate().state, certificate().advice) == (State.WARN, "renew it")
+
+
+def test_certificate_files_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    _files(monkeypatch, "video.example.com", time.time()).unlink()
+    assert certificate().state is State.FAIL
+
+
+def test_no_certificate_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYFRAME_TLS", "off")
+    assert (certificate().state, "TLS is off" in certificate().found) == (State.OK, True)

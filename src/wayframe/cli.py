@@ -10,6 +10,7 @@ from wayframe import __version__
 from wayframe.commandline import CommandError, items, keeping, running
 from wayframe.commandline.checkup import doctor
 from wayframe.commandline.settings import settings
+from wayframe.commandline.tls import tls
 from wayframe.commandline.upload import upload
 from wayframe.config import SettingsError
 from wayframe.model import WayframeError
@@ -40,6 +41,7 @@ app.command()(doctor)
 app.command()(keeping.migrate)
 app.command()(keeping.backup)
 app.command()(keeping.restore)
+app.add_typer(tls)
 app.add_typer(items.tokens, name="token")
 app.add_typer(items.devices, name="device")
 app.command()(upload)

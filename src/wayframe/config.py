@@ -8,6 +8,7 @@ default.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import socket
@@ -61,6 +62,8 @@ WholeSeconds = Annotated[int, _quantity(_TIME_UNITS), "seconds"]
 """A duration in whole seconds; text may carry a unit (`30 d`, `10 min`)."""
 Seconds = Annotated[float, _quantity(_TIME_UNITS), "seconds"]
 """A duration in seconds; text may carry a unit."""
+Secret = Annotated[str, "secret"]
+"""What opens something: never shown."""
 
 
 def _setting(default: Any, description: str, **limits: Any) -> Any:
@@ -100,6 +103,14 @@ class Settings(BaseSettings):
     )
     http_host: str = _setting("0.0.0.0", "Address the HTTP listener binds.", form="an IP address or host name")
     http_port: int = _port(8080, "Port of REST, media links and web pages; 0 takes a free one.")
+    trusted_proxies: str = _setting(
+        "",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; empty: nobody's.",
+        form="addresses and networks, comma-separated: 127.0.0.1, 10.0.0.0/8",
+    )
+    metrics_token: Secret = _setting(
+        "", "Bearer token that /metrics asks for; empty: it is open.", form="any text without spaces"
+    )
     max_upload_bytes: Bytes = _setting(4 * GIB, "Largest file accepted, on every door; more is 413.", ge=1, le=10**13)
     max_body_bytes: Bytes = _setting(4 * MIB, "Largest JSON body accepted; more is 413.", ge=KIB, le=GIB)
     requests_per_second: float = _setting(
@@ -108,6 +119,21 @@ class Settings(BaseSettings):
     requests_burst: int = _setting(
         400, "REST requests one token may make at once before requests_per_second holds.", ge=1, le=10**6
     )
+
+    # TLS
+    tls: Literal["on", "off"] = _setting(
+        "on", "Whether the TLS ports are opened; off where a proxy in front holds the certificate."
+    )
+    https_port: int = _port(
+        9005, "Port of the same over TLS, where flespi's web applications look; 0 takes a free one."
+    )
+    tls_certificate: str = _setting(
+        "",
+        "Certificate with its chain, for every TLS port; empty means one signed by this node's own authority in "
+        "data_dir/tls (`wayframe tls init`).",
+        form="a PEM file",
+    )
+    tls_key: str = _setting("", "Private key of tls_certificate, without a password.", form="a PEM file, mode 600")
 
     # What devices reach
     device_host: str = _setting("0.0.0.0", "Address the device listeners bind.", form="an IP address or host name")
@@ -197,6 +223,16 @@ class Settings(BaseSettings):
             raise ValueError("an address such as https://video.example.com is wanted")
         return value.rstrip("/")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for item in filter(None, map(str.strip, value.split(","))):
+            try:
+                ipaddress.ip_network(item)
+            except ValueError:
+                raise ValueError(f"{item!r} is no address and no network (written without host bits)") from None
+        return value
+
     @field_validator("public_device_host")
     @classmethod
     def _host_only(cls, value: str) -> str:
@@ -207,7 +243,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _ports_differ(self) -> Settings:
         taken: dict[int, str] = {}
-        for port in PORTS:
+        for port in self.ports:
             number = getattr(self, port.setting)
             if number and number in taken:
                 raise ValueError(
@@ -215,6 +251,17 @@ class Settings(BaseSettings):
                 )
             taken[number] = port.setting
         return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Settings:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key go together: name both files, or neither")
+        return self
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """The ports this node opens."""
+        return tuple(port for port in PORTS if self.tls == "on" or not port.tls)
 
     @property
     def database(self) -> str:
@@ -232,6 +279,17 @@ class Settings(BaseSettings):
         return self.data_dir / "secret"
 
     @property
+    def tls_dir(self) -> Path:
+        """The folder of this node's own certificate authority."""
+        return self.data_dir / "tls"
+
+    @property
+    def tls_names(self) -> tuple[str, ...]:
+        """Names and addresses under which this node's TLS ports are reached, as far as they are known here."""
+        own = (urlsplit(self.url).hostname or "", socket.gethostname(), "localhost", "127.0.0.1", "::1")
+        return tuple(dict.fromkeys(own))
+
+    @property
     def backups(self) -> Path:
         """The folder backups go to."""
         return Path(self.backup_dir) if self.backup_dir else self.data_dir / "backups"
@@ -240,6 +298,15 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """`public_url`, or this machine's name with the HTTP port; no slash at its end."""
         return self.public_url or f"http://{socket.gethostname()}:{self.http_port}"
+
+    @property
+    def secure_url(self) -> str:
+        """The address of the TLS door, for clients that want one; `url` where there is none."""
+        url = urlsplit(self.url)
+        if url.scheme == "https" or self.tls == "off":
+            return self.url
+        host = url.hostname or "localhost"
+        return f"https://{f'[{host}]' if ':' in host else host}:{self.https_port}"
 
     @property
     def local_url(self) -> str:
@@ -277,10 +344,19 @@ class Port:
     """Who dials it."""
     what: str
     """What is spoken there."""
+    tls: bool = False
+    """Whether it is opened only where `tls` is on."""
 
 
 PORTS: tuple[Port, ...] = (
-    Port("http_port", "http_host", "", "applications, browsers", "HTTP: REST, media links, live playlists, web pages"),
+    Port(
+        "http_port",
+        "http_host",
+        "public_url",
+        "applications, browsers",
+        "HTTP: REST, media links, live playlists, web pages",
+    ),
+    Port("https_port", "http_host", "public_url", "applications, browsers", "the same over TLS", tls=True),
     Port("jt808_port", "device_host", "", "devices", "JT/T 808 over TCP: registration, reports, commands"),
     Port("jt1078_live_port", "device_host", "public_live_port", "devices", "JT/T 1078 over TCP: live video and audio"),
     Port("jt1078_playback_port", "device_host", "public_playback_port", "devices", "JT/T 1078 over TCP: recordings"),
@@ -405,7 +481,9 @@ def allowed(name: str) -> str:
 
 
 def show(name: str, value: Any) -> str:
-    """A value for people: sizes and durations with their unit, passwords masked, empty as it is."""
+    """A value for people: sizes and durations with their unit, secrets and passwords masked, empty as it is."""
+    if value and "secret" in Settings.model_fields[name].metadata:
+        return "***"
     return mask(str(_human(value, Settings.model_fields[name])))
 
 

@@ -21,7 +21,7 @@ from wayframe import logs
 from wayframe.bus import Subscription
 from wayframe.config import Settings
 from wayframe.model import Conflict
-from wayframe.node import JT808, Node, with_free_port
+from wayframe.node import JT808, Node, with_free_ports
 from wayframe.protocols.registry import PROTOCOLS
 from wayframe.services import CUSTOMER, DEVICES
 
@@ -37,7 +37,7 @@ async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     from wayframe.simulator import DEMO_IDENTS, DEMO_NAMES
 
-    settings = with_free_port(settings)
+    settings = with_free_ports(settings)
     settings = settings.model_copy(
         update={
             "data_dir": settings.data_dir / "demo",

@@ -17,18 +17,22 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 
-from wayframe.config import PORTS, Loaded, Settings, mask, show, unknown_variables
+from wayframe.certificates import RENEW_BEFORE, CertificateError, read, refusal, server_context
+from wayframe.config import Loaded, Settings, mask, show, unknown_variables
 from wayframe.model import WayframeError
 from wayframe.storage.database import Database, DatabaseTooNew, check_revision, head_revision
 
 _SPARE_FILES = 1000
 """File descriptors a node needs beside one a device connection: viewers, files, database, workers."""
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _YEARS = range(2026, 2100)
 _PAGES = ("watch.html", "docs.html")
 
@@ -63,6 +67,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
         lambda: _folders(settings),
         lambda: _database(settings),
         lambda: _secret(settings),
+        lambda: _certificate(settings),
         lambda: _ports(settings),
         lambda: _addresses(settings),
         _clock,
@@ -146,7 +151,7 @@ async def _revision(database: Database) -> str | None:
 
 
 def _ports(settings: Settings) -> Iterator[Check]:
-    for port in PORTS:
+    for port in settings.ports:
         number = getattr(settings, port.setting)
         name = f"port {number}"
         if number == 0:
@@ -326,11 +331,55 @@ def _secret(settings: Settings) -> Iterator[Check]:
             "secret", State.FAIL, f"{file}: {error.strerror}", "let this user read it; tokens are sealed with it"
         )
         return
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if mode & _OTHERS:
         found = f"{file} may be read by others ({stat.filemode(mode)})"
         yield Check("secret", State.WARN, found, f"chmod 600 {file}: whoever has it and the database has every token")
     else:
         yield Check("secret", State.OK, f"{file}, readable by its owner only; keep a copy with your backups")
+
+
+def _certificate(settings: Settings) -> Iterator[Check]:
+    """Is it valid, for the name that clients use, from an authority they know?"""
+    name = "certificate"
+    if settings.tls == "off":
+        yield Check(name, State.OK, "TLS is off: what stands in front of the node holds the certificate")
+        return
+    own = settings.tls_dir / "server.pem"
+    files = (Path(settings.tls_certificate or own), Path(settings.tls_key or own))
+    if not settings.tls_certificate and not own.exists():
+        yield Check(name, State.OK, f"{own} is made at the first start, or by `wayframe tls init`")
+        return
+    try:
+        context, certificate = server_context(*files), read(files[0])
+    except CertificateError as error:
+        advice = "name a PEM file each, the key without a password" if settings.tls_certificate else f"remove {own}"
+        yield Check(name, State.FAIL, error.reason, advice)
+        return
+    host = urlsplit(settings.secure_url).hostname or "localhost"
+    ends = certificate.not_valid_after_utc
+    found = f"{files[0]}, for {host}, until {ends.date().isoformat()}"
+    authority = None if settings.tls_certificate else settings.tls_dir / "ca.pem"
+    reason = refusal(context, host, authority)
+    if ends <= datetime.now(UTC):
+        advice = "start the node, which renews it" if authority else "renew it"
+        yield Check(name, State.FAIL, f"{files[0]} has expired on {ends.date().isoformat()}", advice)
+    elif "mismatch" in reason:
+        advice = f"`wayframe tls init --name {host}`" if authority else "correct public_url, or get one for that name"
+        yield Check(name, State.FAIL, f"{files[0]} is not for {host}, the host of public_url", advice)
+    elif reason and authority is None:
+        advice = "give the whole chain in tls_certificate (fullchain.pem); if the authority is your own, install it"
+        yield Check(name, State.WARN, f"{found}: this machine refuses it ({reason})", advice)
+    elif reason:
+        yield Check(name, State.FAIL, f"{found}: {authority} did not sign it ({reason})", f"remove {own}")
+    elif ends - datetime.now(UTC) < RENEW_BEFORE:
+        yield Check(name, State.WARN, found, "start the node, which renews it" if authority else "renew it")
+    elif authority is not None and refusal(context, host, None):
+        advice = f"install {authority} where browsers and applications run: docs/how-to/tls.md"
+        yield Check(name, State.WARN, f"{found}: this machine does not know the authority that signed it", advice)
+    else:
+        yield Check(name, State.OK, found)
+    if stat.S_IMODE(files[1].stat().st_mode) & _OTHERS:
+        yield Check("key", State.WARN, f"{files[1]} may be read by others", f"chmod 600 {files[1]}")
 
 
 def _web_pages() -> Iterator[Check]:

@@ -7,23 +7,27 @@ and viewers closed, open transfers abandoned without trace, batches written.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import secrets
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
 from wayframe import __version__
 from wayframe.api import DoorSettings, HttpServer, build_app
 from wayframe.bus import Bus
+from wayframe.certificates import CertificateError, CertificateFiles, LocalAuthority, ServerCertificate
 from wayframe.config import Settings
 from wayframe.gateway import Gateway, GatewaySettings
 from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
-from wayframe.model import Channel, MicrosecondIds, SystemClock
+from wayframe.model import Channel, Clock, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
 from wayframe.protocols.device import DeviceSession, Endpoints
 from wayframe.protocols.registry import PROTOCOLS, SessionOptions
@@ -68,6 +72,8 @@ log = structlog.get_logger("wayframe.node")
 
 JT808 = 552
 """Protocol id of JT/T 808 (rulings.md 5)."""
+_CERTIFICATE_S = 10.0
+"""How late a certificate that somebody renewed is taken up."""
 _TELEMETRY_S = 5.0
 """Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
 
@@ -80,7 +86,7 @@ class Node:
     """One server."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings = with_free_port(settings)
+        self.settings = settings = with_free_ports(settings)
         self.clock = SystemClock()
         self.ids = MicrosecondIds(self.clock)
         self.bus = Bus()
@@ -89,6 +95,8 @@ class Node:
         self._running: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
         self._secret_path = settings.secret_file
+        self.certificate = certificate_of(settings, self.clock) if settings.tls == "on" else None
+        """What every TLS door uses: `certificate.context`; None where TLS is off."""
         self.db = Database(settings.database)
         self.blobs = DirectoryBlobs(settings.blobs)
         self.spool = DirectorySpool(settings.blobs / "live")
@@ -197,12 +205,29 @@ class Node:
         connections.down = lambda entry: self.gateway.spawn(commands.connection_lost(entry))
         directory.channel_uris(self.gateway.uri)
         self.metrics = registry_of(self.services, self.gateway, self.bus)
-        site = Site(public_url=links.base)
+        secure = urlsplit(settings.secure_url)
+        site = Site(
+            public_url=links.base,
+            secure_url=settings.secure_url,
+            mqtt_ws=f"{secure.hostname}:{secure.port or (443 if secure.scheme == 'https' else 80)}",
+        )
         limiter = RateLimiter(settings.requests_per_second, settings.requests_burst)
         self.rest = RestApi(self.services, site, clock, limiter=limiter)
-        door = DoorSettings(version=__version__, max_body_bytes=settings.max_body_bytes)
+        door = DoorSettings(
+            version=__version__, max_body_bytes=settings.max_body_bytes, metrics_token=settings.metrics_token
+        )
         app = build_app(self.rest, door, ready=self.ready, metrics=self.metrics)
-        self.http = HttpServer(app, settings.http_host, settings.http_port)
+        proxies = settings.trusted_proxies
+        self.http = HttpServer(app, settings.http_host, settings.http_port, trusted_proxies=proxies)
+        self.https = None
+        if self.certificate is not None:
+            self.https = HttpServer(
+                app,
+                settings.http_host,
+                settings.https_port,
+                tls=self.certificate.context,
+                trusted_proxies=proxies,
+            )
 
     def _session_factory(self, secret: bytes) -> Callable[[Channel, Endpoints], DeviceSession]:
         protocols = {protocol.id: protocol for protocol in PROTOCOLS}
@@ -223,6 +248,8 @@ class Node:
 
     async def start(self) -> None:
         """Open the database, take up what a stop or crash left, then open the doors."""
+        if self.certificate is not None:
+            await asyncio.to_thread(self.certificate.refresh)
         await self.db.open()
         await self.db.migrate(self._backup_before_migration)
         await self.message_store_opened()
@@ -246,6 +273,8 @@ class Node:
         self._run(self.gateway.run(), "gateway")
         self._run(self._every(_TELEMETRY_S, "saving telemetry", services.history.save_telemetry), "telemetry")
         self._run(self._every(self.settings.upkeep_s, "upkeep", self._upkeep), "upkeep")
+        if self.certificate is not None:
+            self._run(self._every(_CERTIFICATE_S, "the certificate", self._look_at_certificate), "certificate")
         self._run(self._every(_TOKENS_S, "ending tokens", services.directory.end_tokens), "tokens")
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):
@@ -255,8 +284,12 @@ class Node:
         self.bus.listen("flespi/log/gw/channels/+/created,updated,deleted", self._channel_changed)
         self.bus.listen("flespi/log/gw/devices/+/updated,deleted", self._device_changed)
         await self.http.start()
+        ports = {"http_port": self.http.port}
+        if self.https is not None:
+            await self.https.start()
+            ports["https_port"] = self.https.port
         _settle_garbage()
-        log.info("ready", url=services.links.base, http_port=self.http.port, **self.gateway.ports())
+        log.info("ready", url=services.links.base, **ports, **self.gateway.ports())
 
     async def message_store_opened(self) -> None:
         """Build the house on the open database."""
@@ -267,7 +300,7 @@ class Node:
         """Close doors, then write what is under way. Takes at most `stop_grace_s`."""
         log.info("stopping")
         services = self.services
-        await self.http.stop()
+        await asyncio.gather(*(door.stop() for door in (self.http, self.https) if door is not None))
         await services.live.stop()
         await self.gateway.stop()
         await services.recordings.stop()
@@ -336,6 +369,16 @@ class Node:
         await self.message_store.compact(now, announced=services.history.saved_seq)
         await self.message_store.retain(services.history.limits(), now)
 
+    async def _look_at_certificate(self) -> None:
+        """Take up a certificate that was renewed, or renew our own."""
+        assert self.certificate is not None
+        try:
+            if await asyncio.to_thread(self.certificate.refresh):
+                log.info("certificate_taken_up")
+        except CertificateError as error:
+            # A renewal writes two files one after the other; between them they do not fit.
+            log.warning("certificate_kept", reason=error.reason)
+
     async def _backup_before_migration(self) -> None:
         from wayframe.storage.backup import backup  # only where a migration is due
 
@@ -382,13 +425,24 @@ class Node:
         )
 
 
-def with_free_port(settings: Settings) -> Settings:
-    """Settings with an HTTP port in place of 0: links must name it before anything listens."""
-    if settings.http_port:
-        return settings
-    with socket.socket() as probe:
-        probe.bind((settings.http_host, 0))
-        return settings.model_copy(update={"http_port": int(probe.getsockname()[1])})
+def certificate_of(settings: Settings, clock: Clock) -> ServerCertificate:
+    """The certificate as the settings name it: files, or one of this node's own authority."""
+    if settings.tls_certificate:
+        files = CertificateFiles(Path(settings.tls_certificate), Path(settings.tls_key))
+        return ServerCertificate(files, clock)
+    return ServerCertificate(LocalAuthority(settings.tls_dir, settings.tls_names), clock)
+
+
+def with_free_ports(settings: Settings) -> Settings:
+    """Settings with ports in place of 0 where links name them before anything listens."""
+    with contextlib.ExitStack() as held:
+        found = {}
+        for name in ("http_port", "https_port"):
+            if getattr(settings, name) == 0:
+                probe = held.enter_context(socket.socket())
+                probe.bind((settings.http_host, 0))
+                found[name] = int(probe.getsockname()[1])
+    return settings.model_copy(update=found)
 
 
 def _settle_garbage() -> None:

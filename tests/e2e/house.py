@@ -27,7 +27,8 @@ class House:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.folder = folder
         self.settings: dict[str, object] = {
-            "http_port": 0, "jt808_port": 0, "jt1078_live_port": 0, "jt1078_playback_port": 0, "attachments_port": 0,
+            "http_port": 0, "https_port": 0, "jt808_port": 0, "jt1078_live_port": 0, "jt1078_playback_port": 0,
+            "attachments_port": 0,
             "http_host": "127.0.0.1", "device_host": "127.0.0.1", "log_format": "json", "requests_per_second": 0,
             "min_free_disk_bytes": 0,
         } | settings  # fmt: skip
@@ -70,11 +71,11 @@ class House:
     def _adopt_ports(self, said: dict[str, Any]) -> None:
         channel = next(name for name in said if name.startswith("channel-"))
         self.ports = {
-            "http": said["http_port"], "signalling": said[channel], "live": said["live"],
+            "http": said["http_port"], "https": said.get("https_port", 0), "signalling": said[channel], "live": said["live"],
             "playback": said["playback"], "attachments": said["attachments"],
         }  # fmt: skip
         self.settings |= {
-            "http_port": self.ports["http"], "jt808_port": self.ports["signalling"],
+            "http_port": self.ports["http"], "https_port": self.ports["https"], "jt808_port": self.ports["signalling"],
             "jt1078_live_port": self.ports["live"], "jt1078_playback_port": self.ports["playback"],
             "attachments_port": self.ports["attachments"],
         }  # fmt: skip

@@ -14,7 +14,9 @@ from wayframe.config import Settings
 from wayframe.model import MicrosecondIds
 from wayframe.node import Node
 
-_PORTS = dict.fromkeys(("http_port", "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port"), 0)
+_PORTS = dict.fromkeys(
+    ("http_port", "https_port", "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port"), 0
+)
 
 
 @pytest.fixture(autouse=True)

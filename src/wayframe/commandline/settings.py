@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wayframe.config import PORTS, Loaded, Settings, allowed, env_name, load, mask, show
+from wayframe.config import PORTS, Loaded, Settings, allowed, env_name, load, show
 
 from .options import ConfigOption, JsonOption, print_columns, print_json
 
@@ -32,7 +32,7 @@ def settings(
 
 def _described(name: str, loaded: Loaded) -> dict[str, Any]:
     value = getattr(loaded.settings, name)
-    plain = value if isinstance(value, int | float) else mask(str(value))
+    plain = value if isinstance(value, int | float) else show(name, value)
     return {
         "name": name,
         "value": plain,
@@ -82,9 +82,7 @@ def reference() -> str:
         "|---|---|---|---|---|---|",
     ]
     for port in PORTS:
-        told = (
-            f"`{port.public_setting}`" if port.public_setting else "`public_url`" if port.setting == "http_port" else ""
-        )
+        told = f"`{port.public_setting}`" if port.public_setting else ""
         number = Settings.model_fields[port.setting].default
         lines.append(f"| {number} | `{port.setting}` | `{port.host_setting}` | {port.who} | {port.what} | {told} |")
     return "\n".join(lines) + "\n"

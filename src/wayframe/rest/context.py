@@ -22,6 +22,8 @@ class Site:
 
     public_url: str
     """Scheme, host and port of REST and media, without a slash at the end."""
+    secure_url: str = ""
+    """The same for clients that come over TLS; empty: `public_url`."""
     mqtt: str = ""
     """`host:port` of MQTT over TLS."""
     mqtt_ws: str = ""

@@ -27,16 +27,17 @@ async def regions(call: Call) -> Answer:
 
 def region(site: Site) -> dict[str, Json]:
     """The one region, as clients join addresses from it."""
-    host = urlsplit(site.public_url).hostname or "localhost"
+    base = site.secure_url or site.public_url
+    host = urlsplit(base).hostname or "localhost"
     return {
         "name": site.name,
         "region": site.name,
         "default": True,
-        "rest": site.public_url,
-        "media": f"{site.public_url}/media",
+        "rest": base,
+        "media": f"{base}/media",
         "mqtt": site.mqtt,
         "mqtt-ws": site.mqtt_ws,
-        "cdn": f"{site.public_url}/cdn",
+        "cdn": f"{base}/cdn",
         "gw": host,
         "gw-ip": host,
         "gw-ftp": "",
