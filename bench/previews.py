@@ -2,7 +2,9 @@
 
 Run: .venv/bin/python bench/previews.py [--previews 1000] [--files 50] [--rounds 5] [--out FILE]
 Photos are uploaded, their previews made by the server; then six kept-open connections, as a browser has them, fetch
-`?preview=jpeg` again and again. The median of the rounds is shown.
+`?preview=jpeg` again and again, and nothing else is asked for. The median of the rounds is shown. For orientation also
+the first time each is fetched after a restart, when neither row nor picture is in the server's memory (nginx: in the
+system's), and the answer 304 to a browser that has the picture.
 """
 
 from __future__ import annotations
@@ -17,35 +19,37 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from _bench import CpuMeter, Row, end, finish, house, median, options, pid_of, register, spawn
+from _bench import SERVER_CORE, CpuMeter, Row, end, finish, house, median, on_core, options, pid_of, register, spawn
 from live_cpu import free_ports
 from PIL import Image
+from tests.e2e.house import House
 from transfer import configure_nginx, upload
 
 _CONNECTIONS = 6
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
-def fetch(port: int, paths: Sequence[str], count: int) -> None:
-    """Get the paths in turn over as many connections as a browser opens."""
+def fetch(port: int, paths: Sequence[str], count: int, more: str = "", status: bytes = b"200") -> None:
+    """Get the paths in turn over as many connections as a browser opens, with `more` header lines."""
     with contextlib.ExitStack() as stack:
         links = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(_CONNECTIONS)]
         answers = [stack.enter_context(link.makefile("rb")) for link in links]
         for turn in range(-(-count // _CONNECTIONS)):
             for number, link in enumerate(links, turn * _CONNECTIONS):
-                link.sendall(f"GET {paths[number % len(paths)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+                link.sendall(f"GET {paths[number % len(paths)]} HTTP/1.1\r\nHost: bench\r\n{more}\r\n".encode())
             for answer in answers:
-                read_one(answer)
+                read_one(answer, status)
 
 
-def read_one(answer: BinaryIO) -> None:
+def read_one(answer: BinaryIO, status: bytes) -> None:
     """One response, its body thrown away."""
-    assert answer.readline().split()[1] == b"200"
+    assert answer.readline().split()[1] == status
     size = 0
     while (line := answer.readline()) != b"\r\n":
         if match := _LENGTH.match(line):
             size = int(match[1])
-    assert len(answer.read(size)) == size > 0
+    assert len(answer.read(size)) == size
+    assert size > 0 or status == b"304"
 
 
 def photo(number: int) -> bytes:
@@ -57,15 +61,31 @@ def photo(number: int) -> bytes:
     return out.getvalue()
 
 
-def used(pid: int, port: int, paths: Sequence[str], count: int, rounds: int) -> float:
+def used(
+    pid: int, port: int, paths: Sequence[str], count: int, rounds: int, more: str = "", status: int = 200
+) -> float:
     """Median CPU milliseconds of a round."""
-    fetch(port, paths, count)
+    asked = str(status).encode()
+    fetch(port, paths, count, more, asked)
     costs = []
     for _ in range(rounds):
         meter = CpuMeter(pid)
-        fetch(port, paths, count)
+        fetch(port, paths, count, more, asked)
         costs.append(meter.read()[0] * 1000)
     return median(costs)
+
+
+def first(server: House, paths: Sequence[str]) -> float:
+    """CPU milliseconds of fetching each path once from a server that was just started, per path."""
+    server.stop()
+    with on_core(SERVER_CORE):
+        server.start()
+    one, port = paths[:1], server.ports["http"]
+    fetch(port, one, 1)  # what a first request loads is not what a picture costs
+    time.sleep(1)
+    meter = CpuMeter(pid_of(server))
+    fetch(port, paths[1:], len(paths) - 1)
+    return meter.read()[0] * 1000 / (len(paths) - 1)
 
 
 def main() -> None:
@@ -85,14 +105,12 @@ def main() -> None:
                 path = f"/media/{uuid}?preview=jpeg"
                 found = server.until(lambda path=path: _picture(server.client.get(path)), "a preview is made")
                 (folder / "files" / f"{number}.jpg").write_bytes(found)
+            own_paths = [f"/media/{uuid}?preview=jpeg" for uuid in uuids]
+            cold = first(server, own_paths) * chosen.previews
             time.sleep(1)
-            own = used(
-                pid_of(server),
-                server.ports["http"],
-                [f"/media/{uuid}?preview=jpeg" for uuid in uuids],
-                chosen.previews,
-                chosen.rounds,
-            )
+            asked = (pid_of(server), server.ports["http"], own_paths, chosen.previews, chosen.rounds)
+            own = used(*asked)
+            unchanged = used(*asked, more="If-None-Match: *\r\n", status=304)
             paths = [f"/{number}.jpg" for number in range(chosen.files)]
             peer = used(nginx.pid, port, paths, chosen.previews, chosen.rounds)
         finally:
@@ -101,6 +119,8 @@ def main() -> None:
         Row("wayframe, CPU", own, "ms", 80 * chosen.previews / 1000),
         Row("nginx, CPU", peer, "ms"),
         Row("wayframe / nginx", own / peer, "×"),
+        Row("wayframe, CPU, each for the first time since the start", cold, "ms"),
+        Row("wayframe, CPU, answers 304", unchanged, "ms"),
     ]
     finish(f"previews: {chosen.previews} served", rows, chosen.out)
 

@@ -27,6 +27,7 @@ from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
 from .media import MediaLinks
 from .observing import Access, AccessHook, RequestMetrics, log_access, shortened
 from .pages import Pages
+from .previews import HotPreviews, PreviewResponse
 from .settings import DoorSettings
 from .upload import receive_upload
 
@@ -88,6 +89,8 @@ class Application:
         self._pages = Pages(settings.web_dir)
         self._registry = metrics
         self._metrics = RequestMetrics(metrics)
+        self.hot = HotPreviews(api.services.media, self._metrics)
+        """Answers that need none of what follows."""
         self._ready = ready
         self._on_access = on_access
         self._description = openapi(settings.version, api.site.public_url)
@@ -134,6 +137,8 @@ class Application:
 
         try:
             response = await self._response(exchange)
+            if isinstance(response, PreviewResponse):
+                send = self.hot.keeping(response, send)
             await response(scope, receive, decorated)
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE

@@ -18,6 +18,7 @@ from wayframe.services import DEVICES
 from . import live
 from .asgi import JSON, NotImplementedHere
 from .file_response import FileResponse, disposition
+from .previews import PreviewResponse
 
 _UUID = re.compile(r"[0-9A-Fa-f]{64}")
 _METHODS = ["GET", "HEAD"]
@@ -84,7 +85,7 @@ class MediaLinks:
             if preview is None:
                 raise NotFound("this file has no preview")
             tag = f'"{file.sha256[:32]}-preview"'
-            return FileResponse(preview, "image/jpeg", tag, file.uploaded, stall_s=self._stall_s)
+            return PreviewResponse(preview, "image/jpeg", tag, file.uploaded, stall_s=self._stall_s, file=file)
         if form:
             raise BadRequest(f"preview must be jpeg or json, got {form[:50]!r}")
         harmless = _INLINE.fullmatch(file.mime) is not None

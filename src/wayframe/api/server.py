@@ -14,6 +14,9 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .app import Application
+from .previews import HotPreviews
+
 log = structlog.get_logger(__name__)
 
 _HEAD_BYTES = 64 * 1024
@@ -22,12 +25,18 @@ _KEEP_ALIVE_S = 75
 _MAX_CONNECTIONS = 10_000
 _BACKLOG = 2048
 _CLEAN_UP_S = 1.0
+_OK = b"HTTP/1.1 200 OK\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _Guarded(HttpToolsProtocol):
-    """uvicorn's protocol, with an end to request heads: in time, in size, and in the number of connections."""
+    """uvicorn's protocol, with an end to request heads: in time, in size, and in the number of connections.
 
+    What `hot` can answer is answered as soon as the head is read.
+    """
+
+    hot: HotPreviews
+    _answered = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -56,7 +65,34 @@ class _Guarded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_done()
-        super().on_headers_complete()
+        answer = self._answer_at_once()
+        if answer is None:
+            super().on_headers_complete()
+            return
+        # No keep-alive timer: the wait for the next head is shorter.
+        self._answered = True
+        self.server_state.total_requests += 1
+        self.transport.write(answer)
+
+    def on_message_complete(self) -> None:
+        if self._answered:
+            self._answered = False
+        else:
+            super().on_message_complete()
+
+    def _answer_at_once(self) -> bytes | None:
+        """The whole answer to a request that `hot` knows, where none before it is still open."""
+        parser = self.parser
+        if parser.get_method() != b"GET" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return None
+        waits = self.cycle is None or (self.cycle.response_complete and not self.pipeline)
+        if not waits or self.flow.write_paused or self.transport.is_closing():
+            return None
+        rest = self.hot.answer(self.url, self.headers)
+        if rest is None:
+            return None
+        lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        return b"".join((_OK, *lines, rest))
 
     def _expect_head(self) -> None:
         self._head_bytes = 0
@@ -98,7 +134,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: Application,
         host: str,
         port: int,
         *,
@@ -115,9 +151,13 @@ class HttpServer:
         self._host = host
         self._wanted_port = port
         self._grace_s = grace_s
+
+        class Connection(_Guarded):
+            hot = app.hot
+
         config = uvicorn.Config(
             _Tasks(app),
-            http=_Guarded,
+            http=Connection,
             ws="none",
             loop="none",
             lifespan="off",

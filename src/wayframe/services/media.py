@@ -42,6 +42,7 @@ from .entries import Entry
 from .history import History, compiled_filter
 from .journal import Journal
 from .links import Links
+from .media_rows import MediaRows
 from .processing import Processing
 from .quota import Quota
 
@@ -132,6 +133,7 @@ class MediaStore:
         max_upload: int,
     ) -> None:
         self._table = table
+        self._rows = MediaRows(table)
         self._blobs = blobs
         self._directory = directory
         self._history = history
@@ -185,7 +187,7 @@ class MediaStore:
         for file in await self._table.all():
             lost = {file.blob, file.preview, file.original} - there - {""}
             if file.blob in lost:
-                await self._table.delete([file.uuid])
+                await self._rows.delete([file.uuid])
                 repaired.append(f"removed the entry of media file {file.uuid[:8]}…: its bytes are gone")
                 continue
             if file.preview in lost:
@@ -195,7 +197,7 @@ class MediaStore:
                 file = msgspec.structs.replace(file, original="", original_size=0)
                 repaired.append(f"media file {file.uuid[:8]}… has no original any more: it is gone")
             if lost:
-                await self._table.update(file)
+                await self._rows.update(file)
         return repaired
 
     def _owe(self, file: MediaFile) -> None:
@@ -380,7 +382,7 @@ class MediaStore:
         file = msgspec.structs.replace(
             made, protected=current.protected, shared=current.shared, params=current.params, name=name
         )
-        await self._table.update(file)
+        await self._rows.update(file)
         self._count(file.device_id, file.size + file.original_size - current.size)
         if current.blob not in (file.blob, file.original):
             await self._blobs.delete(current.blob)
@@ -407,7 +409,7 @@ class MediaStore:
         async with self._writing(file.device_id):
             current = await self._table.get(file.uuid)
             if current is not None:
-                await self._table.update(msgspec.structs.replace(current, announced=True))
+                await self._rows.update(msgspec.structs.replace(current, announced=True))
         ready = self._ready.get(file.uuid)
         if ready is not None:
             ready.set()
@@ -417,7 +419,15 @@ class MediaStore:
 
     async def get(self, uuid: str) -> MediaFile | None:
         """A file by uuid."""
-        return await self._table.get(uuid) if len(uuid) == 64 else None
+        if len(uuid) != 64:
+            return None
+        return self.recall(uuid) or await self._rows.read(uuid)
+
+    def recall(self, uuid: str) -> MediaFile | None:
+        """A file by uuid as it stands now, if that can be told without the database."""
+        file = self._rows.recall(uuid)
+        # The rows of a deleted device go with it.
+        return file if file is not None and self._directory.device(file.device_id) is not None else None
 
     def path(self, file: MediaFile) -> Path:
         """Where the served bytes are."""
@@ -474,7 +484,7 @@ class MediaStore:
                 merged = {**current.params, **(params or {})}
                 kept = {name: value for name, value in merged.items() if value is not None}
                 changed = msgspec.structs.replace(current, modified=self._clock.now(), params=kept, **changes)
-                await self._table.update(changed)
+                await self._rows.update(changed)
             self._log(Log.MEDIA_UPDATED, changed)
             views.append(self.view(changed))
         return views
@@ -513,7 +523,7 @@ class MediaStore:
     async def _take_out(self, device_id: int, uuids: Sequence[str], kind: Log) -> None:
         """Rows first, bytes after: a link of a row that is gone is 404 even if the server dies in between."""
         files = await self._table.list([device_id], uuids=uuids)  # as they are now: processing may have changed them
-        await self._table.delete([file.uuid for file in files])
+        await self._rows.delete([file.uuid for file in files])
         for file in files:
             self._count(device_id, -(file.size + file.original_size))
             self._log(kind, file)

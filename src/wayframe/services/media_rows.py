@@ -1,0 +1,62 @@
+"""Rows of the media store, the ones that links asked for lately in memory: a gallery asks for the same files again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from wayframe.model import MediaFile
+from wayframe.storage import MediaTable
+
+_MOST = 2048
+
+
+class MediaRows:
+    """Single rows by uuid. Every change of one goes through here, so that what is remembered is what is stored.
+
+    New rows need not: nobody can have asked for their uuid before.
+    """
+
+    def __init__(self, table: MediaTable, most: int = _MOST) -> None:
+        """`most`: rows that are remembered, about 2 KB each."""
+        self._table = table
+        self._most = most
+        self._recent: OrderedDict[str, MediaFile] = OrderedDict()
+        self._writes = 0
+
+    def recall(self, uuid: str) -> MediaFile | None:
+        """The row, if it is remembered."""
+        file = self._recent.get(uuid)
+        if file is not None:
+            self._recent.move_to_end(uuid)
+        return file
+
+    async def read(self, uuid: str) -> MediaFile | None:
+        """The row, from the database; remembered from now on."""
+        writes = self._writes
+        file = await self._table.get(uuid)
+        if file is not None and writes == self._writes:  # else it may be the row before a write that ended meanwhile
+            self._recent[uuid] = file
+            if len(self._recent) > self._most:
+                self._recent.popitem(last=False)
+        return file
+
+    async def update(self, file: MediaFile) -> None:
+        """As `MediaTable.update`."""
+        async with self._writing([file.uuid]):
+            await self._table.update(file)
+
+    async def delete(self, uuids: Sequence[str]) -> None:
+        """As `MediaTable.delete`."""
+        async with self._writing(uuids):
+            await self._table.delete(uuids)
+
+    @asynccontextmanager
+    async def _writing(self, uuids: Sequence[str]) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:  # also after a failure: whether it was committed is not known
+            self._writes += 1
+            for uuid in uuids:
+                self._recent.pop(uuid, None)
