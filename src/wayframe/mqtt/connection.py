@@ -35,7 +35,12 @@ from .session import Session
 
 _PUBLISH = PacketType.PUBLISH
 _PUBACK_BYTE = PacketType.PUBACK << 4
+_LEFT_OUT = ("reason_string", "user_property")
 _ACK_HEADS = {kind: bytes((kind << 4 | (2 if kind is PacketType.PUBREL else 0), 2)) for kind in PacketType}
+
+
+def _nothing() -> None:
+    """Nobody owns a socket yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Connection:
         "closing",
         "ended",
         "expiry",
+        "flush",
         "framer",
         "heard",
         "host",
@@ -116,6 +122,8 @@ class Connection:
         """Address of the peer."""
         self.wake = wake
         """Called when `pending` stops being empty."""
+        self.flush: Callable[[], None] = _nothing
+        """Carries `pending` to the socket; set by whoever owns that."""
         self.framer = Framer(host.limits.packet_bytes)
         self.version = V5
         self.session: Session | None = None
@@ -211,7 +219,7 @@ class Connection:
         said = packet.properties
         self.problems = bool(said.get("request_problem_information", 1))
         self.packet_maximum = said.get("maximum_packet_size", 0)
-        self.alias_maximum = min(said.get("topic_alias_maximum", 0), 0xFFFF)
+        self.alias_maximum = min(said.get("topic_alias_maximum", 0), self.host.limits.topic_aliases)
         self.plain = not self.packet_maximum and not self.alias_maximum
         if "authentication_method" in said:
             method = str(said["authentication_method"])[:40]
@@ -259,6 +267,7 @@ class Connection:
         said: Properties = {"reason_string": sentence} if self.version == V5 and self.problems else {}
         code = reason if self.version == V5 else return_code(reason)
         self.send_packet(Connack(False, code, said))
+        self.lingers = True
         self._close(reason, sentence)
 
     def _ack(self, session: Session, packet: Ack) -> None:
@@ -273,7 +282,7 @@ class Connection:
         else:
             known, ticket = session.release(packet.packet_id)
             reason = Reason.SUCCESS if known else Reason.PACKET_IDENTIFIER_NOT_FOUND
-            if known:
+            if known and self._receiving:  # those of an earlier connection were not counted in this one
                 self._receiving -= 1
             self._answer(Ack(PacketType.PUBCOMP, packet.packet_id, reason), ticket)
 
@@ -291,13 +300,13 @@ class Connection:
         if qos > limits.max_qos:
             raise MqttError(Reason.QOS_NOT_SUPPORTED, f"QoS {qos}; at most {limits.max_qos} is offered")
         if qos == 1:
-            if self._receiving + (len(self._deferred) if self._deferred else 0) >= limits.receive_maximum:
+            if self._receiving >= limits.receive_maximum:
                 self._flooded(limits)
             reason, ticket = self.host.publish(self, packet)
             if not reason and not ticket and self._deferred is None:
                 self.write(_ACK_HEADS[PacketType.PUBACK] + PACKET_IDS[packet.packet_id])
-            else:
-                self._answer(Ack(PacketType.PUBACK, packet.packet_id, reason), ticket)
+            elif self._answer(Ack(PacketType.PUBACK, packet.packet_id, reason), ticket):
+                self._receiving += 1
             return
         new, ticket = session.take(packet.packet_id)
         reason = Reason.SUCCESS
@@ -345,7 +354,7 @@ class Connection:
             if expiry and not self.expiry:
                 raise ProtocolError("a session that was to end with its connection cannot be kept after all")
             self.expiry = expiry
-        if packet.reason != Reason.DISCONNECT_WITH_WILL:
+        if packet.reason == Reason.SUCCESS:  # any other reason leaves the will in force ([MQTT-3.14.4-3])
             self.will = None
         self._close(Reason.SUCCESS, "the client disconnected")
 
@@ -360,7 +369,21 @@ class Connection:
 
     def send_packet(self, packet: Packet) -> None:
         """Put a packet behind those that wait."""
-        self.write(packets.encode(packet, self.version))
+        data = self._encoded(packet)
+        if data:
+            self.write(data)
+
+    def _encoded(self, packet: Packet) -> bytes:
+        """As large as the client takes: reason string and user properties are left out of one that is too large, and a
+        packet that is too large without them is not sent at all, which is empty ([MQTT-3.1.2-24], [MQTT-3.2.2-19])."""
+        data = packets.encode(packet, self.version)
+        most = self.packet_maximum
+        if not most or len(data) <= most:
+            return data
+        if not isinstance(packet, Ping):
+            packet.properties = {name: value for name, value in packet.properties.items() if name not in _LEFT_OUT}
+            data = packets.encode(packet, self.version)
+        return data if len(data) <= most else b""
 
     def send(self, delivery: Delivery, packet_id: int = 0, *, dup: bool = False) -> bool:
         """Put a message behind what waits. False: it expired, or is larger than the client takes, and is dropped."""
@@ -409,22 +432,30 @@ class Connection:
         alias = aliases[topic] = len(aliases) + 1
         return alias, True
 
-    def _answer(self, packet: Packet, ticket: int) -> None:
-        """Send an acknowledgement when its ticket is durable, and never before an earlier one ([MQTT-4.6.0-2])."""
+    def _answer(self, packet: Packet, ticket: int) -> bool:
+        """Send an acknowledgement when its ticket is durable, and never before an earlier one ([MQTT-4.6.0-2]).
+
+        True: it waits.
+        """
         deferred = self._deferred
         if not ticket and not deferred:
             self.send_packet(packet)
-            return
+            return False
         if deferred is None:
             deferred = self._deferred = deque()
         last = deferred[-1][0] if deferred else 0
-        deferred.append((max(ticket, last), packets.encode(packet, self.version)))
+        deferred.append((max(ticket, last), self._encoded(packet)))
+        return True
 
     def durable(self, ticket: int) -> None:
         """Everything up to this ticket is stored: answers that waited go out."""
         deferred = self._deferred
         while deferred and deferred[0][0] <= ticket:
-            self.write(deferred.popleft()[1])
+            answer = deferred.popleft()[1]
+            if answer:
+                self.write(answer)
+                if answer[0] == _PUBACK_BYTE:
+                    self._receiving -= 1
         if not deferred:
             self._deferred = None
 

@@ -14,6 +14,8 @@ PACKET_IDS = tuple(struct.pack(">H", number) for number in range(65536))
 """Packet identifiers as bytes."""
 
 _PUBLISH = PacketType.PUBLISH << 4
+_TIME = b"\x26\0\x09timestamp\0"
+_CID = b"\x26\0\x03cid\0"
 _ALIAS = "topic_alias"
 _EXPIRY = "message_expiry_interval"
 
@@ -26,10 +28,13 @@ class Message:
         "_tail",
         "cid",
         "expires",
+        "holders",
+        "kept_as",
         "payload",
         "properties",
         "qos",
         "retain",
+        "stamped",
         "timestamp",
         "topic",
     )
@@ -45,6 +50,7 @@ class Message:
         timestamp: float = 0.0,
         expires: float | None = None,
         properties: Properties | None = None,
+        stamped: bool = False,
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -58,6 +64,11 @@ class Message:
         """Unix seconds from which on it is not delivered any more."""
         self.properties: Properties = properties or {}
         """What goes on to subscribers: format, content type, response topic, correlation, user properties."""
+        self.stamped = stamped
+        """Whether subscribers of 5.0 are told `timestamp` and `cid` as user properties, behind the publisher's own."""
+        self.kept_as = 0
+        """Its number in a store, 0 while it is in none; `holders` counts the sessions that have it there."""
+        self.holders = 0
         self._tail: bytes | None = None
         self._deliveries: dict[tuple[int, int, bool, tuple[int, ...]], Delivery] = {}
 
@@ -84,8 +95,14 @@ class Message:
     def passed_on(self) -> bytes:
         """The properties that are the same for every subscriber, encoded."""
         if self._tail is None:
-            self._tail = props.encode_body(self.properties) if self.properties else b""
+            own = props.encode_body(self.properties) if self.properties else b""
+            self._tail = own + self._stamp() if self.stamped else own
         return self._tail
+
+    def _stamp(self) -> bytes:
+        """When and by whose account it was published (mqtt-api.md 5)."""
+        time, account = b"%.6f" % self.timestamp, b"%d" % self.cid
+        return b"".join((_TIME, bytes((len(time),)), time, _CID, bytes((len(account),)), account))
 
 
 class Delivery:

@@ -167,7 +167,7 @@ def decode(first: int, body: bytes, version: int) -> Packet:
     if reader_of is None or (kind == PacketType.AUTH and version != V5):
         raise Malformed(f"there is no packet type {kind}")
     expected = 2 if kind in _FLAGS_2 else 0
-    if first & 15 != expected:
+    if first & 15 != expected and version != V31:  # 3.1 lets a client repeat SUBSCRIBE with DUP, and ignores the others
         raise Malformed(f"{PacketType(kind).name} has the flags {first & 15}, it must have {expected}")
     reader = Reader(body)
     packet = reader_of(PacketType(kind), reader, version)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NEVER = 0xFFFFFFFF
 """A session expiry interval without end (3.1.2.11.2)."""
 _IDS = 65535
+_TURN = 256 << 10
+"""Bytes put before a connection at once; `more` says that there are others."""
 
 
 class Store(Protocol):
@@ -32,10 +34,10 @@ class Store(Protocol):
     def added(self, session: Session, number: int, delivery: Delivery) -> None:
         """A message is waiting for the client."""
 
-    def ended(self, session: Session, number: int) -> None:
-        """The client has it, or it was dropped."""
+    def ended(self, session: Session, number: int, delivery: Delivery | None) -> None:
+        """The client has it, or it was dropped. None: it was released before."""
 
-    def released(self, session: Session, number: int) -> int:
+    def released(self, session: Session, number: int, delivery: Delivery) -> int:
         """The client received a message of QoS 2, and is told to take it (PUBREL)."""
 
     def seen(self, session: Session, packet_id: int) -> int:
@@ -128,6 +130,11 @@ class Session:
         return len(self.inflight) + (len(self.queue) if self.queue else 0)
 
     @property
+    def more(self) -> bool:
+        """Whether `pump` has something to send as soon as the connection takes it."""
+        return bool(self._resend) or (bool(self.queue) and self.quota > 0)
+
+    @property
     def held_bytes(self) -> int:
         """About the bytes of those that were not sent."""
         return self._held
@@ -143,7 +150,13 @@ class Session:
             if delivery.qos == 2:  # sent when durable, or a crash could send it twice
                 self._put(delivery)
                 return
-        if self.connection is not None and self.quota > 0 and not self.queue and not self._resend:
+        connection = self.connection
+        if (
+            connection is not None
+            and self.quota > 0
+            and not (self.queue or self._resend or connection.choked)
+            and (self.number - 1) % _IDS + 1 not in self.inflight
+        ):
             self._send(self.number, delivery)
         else:
             self._put(delivery)
@@ -160,9 +173,10 @@ class Session:
 
     def _drop_first(self, queue: deque[Delivery]) -> None:
         number = self.number - len(queue) + 1
-        self._held -= queue.popleft().size
+        dropped = queue.popleft()
+        self._held -= dropped.size
         if self.store is not None:
-            self.store.ended(self, number)
+            self.store.ended(self, number, dropped)
 
     def _send(self, number: int, delivery: Delivery) -> None:
         packet_id = (number - 1) % _IDS + 1
@@ -172,15 +186,18 @@ class Session:
             self.inflight[packet_id] = delivery
             self.quota -= 1
         elif self.store is not None:
-            self.store.ended(self, number)
+            self.store.ended(self, number, delivery)
 
     def pump(self) -> None:
-        """Send what may be sent: first again what was under way, then what waits."""
+        """Send what may be sent, at most `_TURN` bytes: first again what was under way, then what waits."""
         connection = self.connection
-        if connection is None:
+        if connection is None or connection.choked:
             return
+        budget = _TURN
         resend = self._resend
         while resend:
+            if budget <= 0:
+                return
             packet_id = resend[0]
             if packet_id in self.inflight:
                 delivery = self.inflight[packet_id]
@@ -193,10 +210,11 @@ class Session:
                     resend.popleft()
                     continue
                 self.quota -= 1
+                budget -= delivery.size if delivery is not None else 4
             resend.popleft()
         self._resend = None
         queue = self.queue
-        while queue and self.quota > 0:
+        while queue and self.quota > 0 and budget > 0:
             number = self.number - len(queue) + 1
             if (number - 1) % _IDS + 1 in self.inflight:
                 return  # the identifier is still in use: the client owes an answer from 65,535 messages ago
@@ -204,6 +222,7 @@ class Session:
                 return
             delivery = queue.popleft()
             self._held -= delivery.size
+            budget -= delivery.size
             self._send(number, delivery)
         if queue is not None and not queue:
             self.queue = None
@@ -212,7 +231,9 @@ class Session:
         """The client is back: send again what it did not acknowledge, then what waited (4.4)."""
         self.connection = connection
         self.window = self.quota = min(window, self.limits.window)
-        self._resend = deque(self.inflight) or None
+        released = [packet_id for packet_id, delivery in self.inflight.items() if delivery is None]
+        others = [packet_id for packet_id, delivery in self.inflight.items() if delivery is not None]
+        self._resend = deque(released + others) or None  # a full window holds back no PUBREL ([MQTT-3.3.4-10])
         self.pump()
 
     def restore(self, number: int, waiting: list[tuple[int, Delivery | None]], sent: int) -> None:
@@ -242,9 +263,9 @@ class Session:
         return sent - (sent - packet_id) % _IDS
 
     def _end(self, packet_id: int) -> None:
-        del self.inflight[packet_id]
+        delivery = self.inflight.pop(packet_id)
         if self.store is not None:
-            self.store.ended(self, self._number_of(packet_id))
+            self.store.ended(self, self._number_of(packet_id), delivery)
 
     def _ended(self, packet_id: int) -> None:
         self._end(packet_id)
@@ -266,13 +287,15 @@ class Session:
         if packet_id not in self.inflight:
             return Ack(PacketType.PUBREL, packet_id, Reason.PACKET_IDENTIFIER_NOT_FOUND), 0
         delivery = self.inflight[packet_id]
-        if delivery is not None and delivery.qos != 2:
+        if delivery is None:
+            return Ack(PacketType.PUBREL, packet_id), 0
+        if delivery.qos != 2:
             raise ProtocolError("PUBREC for a message of QoS 1")
         if reason >= Reason.UNSPECIFIED_ERROR:
             self._ended(packet_id)
             return None, 0
         self.inflight[packet_id] = None
-        ticket = self.store.released(self, self._number_of(packet_id)) if self.store is not None else 0
+        ticket = self.store.released(self, self._number_of(packet_id), delivery) if self.store is not None else 0
         return Ack(PacketType.PUBREL, packet_id), ticket
 
     def pubcomp(self, packet_id: int) -> None:
