@@ -124,3 +124,23 @@ def test_paths(raw_path: str, segments: list[str] | None) -> None:
     else:
         assert split_path(raw_path) == segments
         assert split_path(raw_path.encode()) == segments
+
+
+def test_the_time_is_one_in_a_scan_and_new_in_the_next() -> None:
+    selector = compile_selector("{count < (now() - 90) * 2 / 10}")
+    early, late = selector.predicate(Environment(now=100)), selector.predicate(Environment(now=110))
+    items = list(FLEET.items())
+    assert [[item for item, context in items if holds(context)] for holds in (early, late, early)] == [
+        [3],
+        [1, 2, 3],
+        [3],
+    ]
+    assert selector.pick(FLEET, Environment(now=200)).ids == [1, 2, 3, 4]
+    assert selector.pick(FLEET, Environment()).ids == []  # no clock, no answer
+    assert [selector.matches(FLEET[1], Environment(now=now)) for now in (100, 110)] == [False, True]
+
+
+def test_the_hour_of_a_scan_is_that_of_its_zone() -> None:
+    selector = compile_selector("{hour(now()) == 8 ? on : count > 3}")
+    assert selector.pick(FLEET, Environment(now=0, timezone="Asia/Shanghai")).ids == [1, 3, 4]
+    assert selector.pick(FLEET, Environment(now=0)).ids == [4]

@@ -11,6 +11,7 @@ from .errors import ErrorKind, EvaluationError, RefusedError
 from .nodes import Chain, Field, Junction, Literal, Node
 from .parser import parse
 from .predicates import Test, compile_test
+from .settling import settled
 
 
 class Expression:
@@ -61,9 +62,17 @@ class Expression:
 
     def predicate(self, env: Environment | None = None) -> Callable[[Context], bool | None]:
         """`matches` bound to one environment, for scans; gives None where the evaluation fails."""
-        test = self.test
         around = env or NOWHERE
+        test = self.bound(around)
         return lambda context: test(context, around)
+
+    def bound(self, env: Environment) -> Test:
+        """`test` for use with this environment only: what is the same for all items is worked out now."""
+        try:
+            node = settled(self._node, env)
+            return self.test if node is self._node else compile_test(node)
+        except RecursionError:  # there is less room on the stack than when it was compiled
+            return self.test
 
 
 def compile(text: str, mode: Mode = Mode.FILTER) -> Expression:  # the language's own word for it

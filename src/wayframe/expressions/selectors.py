@@ -14,6 +14,7 @@ from .environment import NOWHERE, Context, Environment, Mode
 from .errors import ErrorKind, RefusedError, SelectorError
 from .expression import Expression, compile
 from .limits import MAX_INTEGER, MAX_TEXT
+from .predicates import Test
 from .tokens import NAME, QUOTED, check_name, read_string
 
 _BLANKS = re.compile(r"\s*")
@@ -54,7 +55,8 @@ class Selector:
         for expression in expressions:
             self.equalities |= expression.equalities
         self.equalities |= {field.field: field.value for field in fields if field.is_exact}
-        self._tests = (*(field.test() for field in fields), *(expression.test for expression in expressions))
+        self._fields = tuple(field.test() for field in fields)
+        self._expressions = expressions
 
     def __repr__(self) -> str:
         return f"Selector({self.text!r})"
@@ -62,22 +64,28 @@ class Selector:
     @property
     def has_conditions(self) -> bool:
         """Whether items must be looked at, beyond their ids."""
-        return bool(self._tests)
+        return bool(self._fields or self._expressions)
 
     def matches(self, context: Context, env: Environment | None = None) -> bool:
         """Whether one item meets all conditions; explicit ids are not looked at. Never raises."""
-        return bool(self.predicate(env)(context))
+        around = env or NOWHERE
+        return all(test(context, around) for test in self._fields) and all(
+            expression.test(context, around) for expression in self._expressions
+        )
 
     def predicate(self, env: Environment | None = None) -> Callable[[Context], bool | None]:
         """`matches` bound to one environment, for scans in chunks; a failing evaluation gives None or False."""
         around = env or NOWHERE
-        tests = self._tests
+        tests = self._tests(around)
         if not tests:
             return lambda context: True
         if len(tests) == 1:
             only = tests[0]
             return lambda context: only(context, around)
         return lambda context: all(test(context, around) for test in tests)
+
+    def _tests(self, env: Environment) -> tuple[Test, ...]:
+        return (*self._fields, *(expression.bound(env) for expression in self._expressions))
 
     def select(self, items: Iterable[tuple[int, Context]], env: Environment | None = None) -> Selection:
         """Go through items given as id and context, once."""
@@ -87,10 +95,11 @@ class Selector:
             listed = {item: context for item, context in items if item in wanted}
             return self.pick(listed, around)
         found: Iterable[tuple[int, Context]] = items
-        for test in self._tests[:-1]:
+        tests = self._tests(around)
+        for test in tests[:-1]:
             found = [item for item in found if test(item[1], around)]
-        if self._tests:
-            last = self._tests[-1]
+        if tests:
+            last = tests[-1]
             ids = [item for item, context in found if last(context, around)]
         else:
             ids = [item for item, _ in found]
