@@ -15,6 +15,7 @@ from .items import ItemTables
 from .logs import LogTable
 from .media import MediaTable
 from .messages import HistoryMessage, MessageStore
+from .packets import PacketTable
 from .secret import SecretError
 from .spool import DirectorySpool
 from .state import StateTable
@@ -38,6 +39,7 @@ __all__ = [
     "Manifest",
     "MediaTable",
     "MessageStore",
+    "PacketTable",
     "SecretError",
     "StateTable",
     "TelemetryTable",
