@@ -108,7 +108,8 @@ class House:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Structured log lines of an event."""
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.startswith("{")]
+        # Not splitlines: a record may hold other line breaks than \n. And the last line may be half written.
+        lines = [line for line in self.log.read_text(errors="replace").split("\n")[:-1] if line.startswith("{")]
         return [record for record in map(json.loads, lines) if record.get("event") == event]
 
     # --- API ------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ _PREFLIGHT = {
     "If-Range, If-None-Match, X-Request-Id",
     "access-control-max-age": "600",
 }
-_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_REQUEST_ID = re.compile(r"[\w.:-]{1,63}", re.ASCII)
 _MAX_QUERY_FIELDS = 200
 _GONE = 499
 
@@ -157,7 +157,7 @@ class Application:
             sent=exchange.sent,
             source=exchange.source,
             request_id=exchange.request_id,
-            trace=exchange.request.headers.get("x-flespi-trace", "")[:31],
+            trace=shortened(exchange.request.headers.get("x-flespi-trace", ""))[:31],
         )
         self._metrics.count(access)
         self._on_access(access)

@@ -37,6 +37,8 @@ class FileResponse:
     """Content-Disposition; empty: none."""
     cache: str = "private"
     """Cache-Control."""
+    policy: str = ""
+    """Content-Security-Policy; empty: none."""
     stall_s: float = 120.0
     """Longest time one piece may wait for the client."""
 
@@ -64,6 +66,8 @@ class FileResponse:
         }
         if self.disposition:
             headers["content-disposition"] = self.disposition
+        if self.policy:
+            headers["content-security-policy"] = self.policy
         if not_modified(asked, self.etag, self.modified):
             del headers["content-type"]
             await _start(send, 304, headers)

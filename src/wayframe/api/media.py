@@ -27,6 +27,10 @@ _INLINE = re.compile(
     r"|application/(?:pdf|octet-stream|zip|json)|text/plain)(?:\s*;.*)?"
 )
 """Types a browser shows without running anything in them; all others are handed out as downloads."""
+_PLAYER = re.compile(r"(?:image|video|audio)/.*|application/pdf")
+"""Types that browsers show with parts of their own, which a sandbox would forbid."""
+_SANDBOX = "default-src 'none'; sandbox"
+"""For all others: whatever a browser takes them for, they have no origin, no scripts and no network."""
 
 
 class MediaLinks:
@@ -95,5 +99,6 @@ class MediaLinks:
             etag=f'"{file.sha256}"',
             modified=file.uploaded,
             disposition=disposition("inline" if harmless else "attachment", file.name),
+            policy="" if harmless and _PLAYER.fullmatch(file.mime) else _SANDBOX,
             stall_s=self._stall_s,
         )

@@ -12,10 +12,11 @@ from wayframe.model import BadRequest, Json
 MAX_TTL = 315_360_000
 """Ten years: what rest-api.md 14 allows media to be kept."""
 
-Name = Annotated[str, Meta(max_length=255)]
+Name = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Text for people, without control characters."""
 Metadata = dict[str, Any]
 Ttl = Annotated[int, Meta(ge=60, le=MAX_TTL)]
-Bytes = Annotated[int, Meta(ge=0)]
+Bytes = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class DeviceBody(Struct, forbid_unknown_fields=True, kw_only=True):
