@@ -16,12 +16,14 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from wayframe.model import Account, Device, StorageFull, StoredMessage, Unavailable
+from wayframe.model.gallery import EventState
 from wayframe.storage import (
     AccountTable,
     CommandTable,
     Database,
     DatabaseTooNew,
     DeviceTable,
+    GalleryTable,
     LogTable,
     MediaTable,
     MessageStore,
@@ -30,8 +32,8 @@ from wayframe.storage import (
 from wayframe.storage.schema import metadata
 
 pytestmark = pytest.mark.anyio
-GROWING = ("media", "commands", "logs", "hot_messages", "message_chunks")
-OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open")
+GROWING = ("media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts")
+OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "gallery_open", "gallery_pending")
 """Indexes that hold only what is still to be done."""
 
 
@@ -163,7 +165,20 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "media expired": lambda db: MediaTable(db).expired(1e9),
     "media sums of some": lambda db: MediaTable(db).sums([1, 2]),
     "media delete": lambda db: MediaTable(db).delete(["A", "B"]),
-    "media delete of device": lambda db: MediaTable(db).delete_of([1]),
+    "events of a device": lambda db: GalleryTable(db).page(1, limit=50, offset=100),
+    "events of a type": lambda db: GalleryTable(db).page(1, limit=50, offset=0, media_type="video"),
+    "events in a state": lambda db: GalleryTable(db).page(1, limit=50, offset=0, states=[EventState.FAILED]),
+    "events between": lambda db: GalleryTable(db).page(1, limit=50, offset=0, from_=5, to=6, flagged=True),
+    "event by id": lambda db: GalleryTable(db).get("evt_1"),
+    "event of a file": lambda db: GalleryTable(db).of_file("AB"),
+    "event by name": lambda db: GalleryTable(db).named(1, "a.jpg", "a"),
+    "event with the same bytes": lambda db: GalleryTable(db).same(1, "a.jpg", "ab" * 32),
+    "events harvested": lambda db: GalleryTable(db).harvested(1, ["/a", "/b"]),
+    "events to pull": lambda db: GalleryTable(db).open_pulls(),
+    "events of stale links": lambda db: GalleryTable(db).stale_links(5),
+    "event counts": lambda db: GalleryTable(db).counts(1),
+    "event thumbnails": lambda db: GalleryTable(db).thumbnails(),
+    "event removal": lambda db: GalleryTable(db).remove("evt_1"),
     "device delete": lambda db: DeviceTable(db).delete([3]),
     "commands pending": lambda db: CommandTable(db).pending_for(1),
     "commands unfinished": lambda db: CommandTable(db).unfinished(),

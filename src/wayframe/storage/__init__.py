@@ -11,14 +11,17 @@ from .blobs import Blob, BlobStore, BlobWriter, DirectoryBlobs
 from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
+from .gallery import GalleryTable
 from .items import ItemTables
 from .logs import LogTable
 from .media import MediaTable
 from .messages import HistoryMessage, MessageStore
+from .mqtt import MqttBatch, MqttTable
 from .packets import PacketTable
 from .secret import SecretError
 from .spool import DirectorySpool
 from .state import StateTable
+from .users import PullHostTable, UserTable
 
 __all__ = [
     "AccountTable",
@@ -32,6 +35,7 @@ __all__ = [
     "DeviceTable",
     "DirectoryBlobs",
     "DirectorySpool",
+    "GalleryTable",
     "HistoryMessage",
     "ItemTable",
     "ItemTables",
@@ -39,11 +43,15 @@ __all__ = [
     "Manifest",
     "MediaTable",
     "MessageStore",
+    "MqttBatch",
+    "MqttTable",
     "PacketTable",
+    "PullHostTable",
     "SecretError",
     "StateTable",
     "TelemetryTable",
     "TokenTable",
+    "UserTable",
     "backup",
     "restore",
 ]

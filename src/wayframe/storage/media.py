@@ -4,23 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 
-from wayframe.model import MediaFile, MediaState
+from wayframe.model import MediaFile, MediaState, NotFound
+from wayframe.model.gallery import GalleryEvent
 
 from . import schema
 from ._rows import Rows, between, history
 from .database import Database
+from .gallery import GalleryTable
 
 _C = schema.media.c
 _Files = list[MediaFile]
 
 
 class MediaTable(Rows[MediaFile]):
-    """Files, keyed by uuid."""
+    """Files, keyed by uuid. The gallery event of a file comes, changes and goes with it, in one transaction."""
 
     def __init__(self, db: Database) -> None:
         super().__init__(db, schema.media, MediaFile, key="uuid")
+        self._events = GalleryTable(db)
+
+    async def insert_many(self, items: Sequence[MediaFile]) -> _Files:
+        """Add several, all or none; as `insert`."""
+        await self._insert([(file, None) for file in items])
+        return [*items]
+
+    async def insert_of(self, file: MediaFile, event: GalleryEvent) -> None:
+        """Add the file of this event, which may be known already or new. Raises as `insert`, and `Conflict` where the
+        event has its file."""
+        await self._insert([(file, event)])
+
+    async def _insert(self, files: Sequence[tuple[MediaFile, GalleryEvent | None]]) -> None:
+        if not files:
+            return
+        try:
+            async with self._db.write() as conn:
+                await conn.execute(insert(schema.media), [self.values(file) for file, _ in files])
+                for file, event in files:
+                    await self._events.filed(conn, file, event)
+        except IntegrityError as error:
+            raise await self._refusal([file for file, _ in files], error) from error
+
+    async def update(self, item: MediaFile) -> None:
+        """Write every field of one. Raises `NotFound` if it is gone."""
+        values = self.values(item)
+        key = values.pop("uuid")
+        async with self._db.write() as conn:
+            done = await conn.execute(update(schema.media).where(_C.uuid == key).values(values))
+            if not done.rowcount:
+                raise NotFound(f"media: no item {key}")
+            await self._events.followed(conn, item)
+
+    async def delete(self, keys: Iterable[int] | Iterable[str]) -> None:
+        """Remove those there are."""
+        uuids = [str(key) for key in keys]
+        async with self._db.write() as conn:
+            await conn.execute(delete(schema.media).where(self._db.among(_C.uuid, uuids)))
+            await self._events.unfiled(conn, uuids)
 
     async def list(
         self,
@@ -115,8 +157,3 @@ class MediaTable(Rows[MediaFile]):
         async with self._db.read() as conn:
             rows = await conn.execute(select(_C.blob, _C.preview, _C.original))
             return {key for row in rows for key in row if key}
-
-    async def delete_of(self, device_ids: Iterable[int]) -> None:
-        """Remove all files of these devices."""
-        async with self._db.write() as conn:
-            await conn.execute(delete(schema.media).where(self._db.among(_C.device_id, device_ids)))
