@@ -16,7 +16,6 @@ from .items import ItemTables
 from .logs import LogTable
 from .media import MediaTable
 from .messages import HistoryMessage, MessageStore
-from .mqtt import MqttBatch, MqttTable
 from .packets import PacketTable
 from .secret import SecretError
 from .spool import DirectorySpool
@@ -43,8 +42,6 @@ __all__ = [
     "Manifest",
     "MediaTable",
     "MessageStore",
-    "MqttBatch",
-    "MqttTable",
     "PacketTable",
     "PullHostTable",
     "SecretError",
