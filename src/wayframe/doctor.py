@@ -34,7 +34,7 @@ _SPARE_FILES = 1000
 """File descriptors a node needs beside one a device connection: viewers, files, database, workers."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _YEARS = range(2026, 2100)
-_PAGES = ("watch.html", "docs.html")
+_PAGES = ("watch.html", "docs.html", "login.html", "formbox.html")
 
 
 class State(StrEnum):

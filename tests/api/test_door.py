@@ -95,7 +95,7 @@ def test_the_access_line_holds_neither_keys_nor_whole_uuids(house: InsideHouse) 
 
 
 def test_pages_run_own_scripts_only(house: InsideHouse) -> None:
-    for path in ("/docs", f"/watch/{'A' * 64}"):
+    for path in ("/docs", f"/watch/{'A' * 64}", "/login", "/login/", "/formbox", "/formbox/"):
         page = house.ask("GET", path, key="")
         if page.status_code == 503:
             assert "not built" in page.json()["errors"][0]["reason"]
@@ -109,6 +109,16 @@ def test_pages_run_own_scripts_only(house: InsideHouse) -> None:
         assert asset.headers["content-type"].startswith("text/javascript")
         assert "immutable" in asset.headers["cache-control"]
     assert house.ask("GET", "/assets/..%2F..%2Fnode.py", key="").status_code == 404
+
+
+@pytest.mark.parametrize(("path", "ancestors"), [("/login/", "'none'"), ("/formbox", "*"), (f"/watch/{'A' * 64}", "*")])
+def test_what_may_frame_a_page(house: InsideHouse, path: str, ancestors: str) -> None:
+    policy = house.ask("GET", path, key="").headers["content-security-policy"]
+    assert policy.endswith(f"frame-ancestors {ancestors}")
+
+
+def test_the_form_talks_to_nobody_but_the_page_around_it(house: InsideHouse) -> None:
+    assert "connect-src 'none'" in house.ask("GET", "/formbox", key="").headers["content-security-policy"]
 
 
 def test_the_description_is_served(house: InsideHouse) -> None:

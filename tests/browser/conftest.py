@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Browser, sync_playwright
-from screen import Road, Screen, chromium_program
+from screen import FLAGS, Road, Screen, chromium_program
 
 from e2e.house import House, driving
 from wayframe.simulator import CameraConfig, Codec, VehicleConfig, VideoFormat
@@ -20,8 +20,6 @@ PLAYBACK_PACE = {"13900000001": 0.0, "13900000002": 1.0}
 SMALL = VideoFormat(Codec.H264, 480, 270, 15, 300, 15)
 SMALL_HEVC = VideoFormat(Codec.H265, 480, 270, 15, 300, 15)
 CAMERAS = (CameraConfig(1, SMALL, SMALL), CameraConfig(2, SMALL_HEVC, SMALL_HEVC))
-# As root there is no sandbox to be had; QUIC and the GPU are not there at all.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--autoplay-policy=no-user-gesture-required"]
 
 _left_out = pytest.StashKey[int]()
 

@@ -16,6 +16,8 @@ from playwright.sync_api import Page
 from e2e.house import House
 from wayframe.simulator import SimulatedVehicle
 
+# As root there is no sandbox to be had; QUIC and the GPU are not there at all.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--autoplay-policy=no-user-gesture-required"]
 _WAIT_S = 30.0
 _LOOK = """() => {
   const video = document.querySelector('video')

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from screen import Screen
 
+from wayframe.config import PORTS
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 _WAIT_S = 60.0
@@ -26,7 +28,7 @@ class Demo:
 
     def __init__(self, folder: Path) -> None:
         self.port = _free_port()
-        devices = ("jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port")
+        devices = tuple(port.setting for port in PORTS if port.setting != "http_port")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WAYFRAME_")}
         environment |= {f"WAYFRAME_{name.upper()}": "0" for name in devices}
         environment |= {"WAYFRAME_HTTP_PORT": str(self.port), "WAYFRAME_DATA_DIR": str(folder / "data")}

@@ -26,7 +26,7 @@ from wayframe.rest import RestApi, WrongMethod, openapi, respond
 from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
 from .media import MediaLinks
 from .observing import Access, AccessHook, RequestMetrics, log_access, shortened
-from .pages import Pages
+from .pages import PAGES, Pages
 from .previews import HotPreviews, PreviewResponse
 from .settings import DoorSettings
 from .upload import receive_upload
@@ -96,8 +96,7 @@ class Application:
         self._description = openapi(settings.version, api.site.public_url)
         self._own: Mapping[str, Callable[[_Exchange, PlainRequest], Awaitable[ASGIApp]]] = {
             "media": self._media_link,
-            "watch": self._watch,
-            "docs": self._docs,
+            **dict.fromkeys(PAGES, self._page),
             "assets": self._asset,
             "openapi.json": self._openapi,
             "healthz": self._healthz,
@@ -232,13 +231,9 @@ class Application:
         exchange.route = "/media/{uuid}" if len(asked.segments) < 3 else "/media/{uuid}/{piece}"
         return await self._media.answer(exchange.request, asked)
 
-    async def _watch(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+    async def _page(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
         _only_get(asked)
-        return self._pages.page("watch")
-
-    async def _docs(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
-        _only_get(asked)
-        return self._pages.page("docs")
+        return self._pages.page(asked.segments[0])
 
     async def _asset(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
         _only_get(asked)

@@ -1,4 +1,4 @@
-"""The built pages: `/watch/{uuid}`, `/docs`, and their scripts and styles. Everything is served from this host."""
+"""The built pages (`/watch/{uuid}`, `/docs`, `/login/`, `/formbox`), and their scripts and styles."""
 
 from __future__ import annotations
 
@@ -14,23 +14,35 @@ from wayframe.model import NotFound, Unavailable
 
 from .file_response import FileResponse
 
-CONTENT_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors *",
-    )
-)
-"""Own scripts and styles only, nothing inline; the watch page may stand in anybody's frame, as it can do nothing."""
+PAGES = ("watch", "docs", "login", "formbox")
+"""Names of the pages, which are also the first segments of their paths."""
+_CONTENT_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "media-src": "'self' blob:",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "*",
+}
+"""Own scripts and styles only, nothing inline; a page may stand in anybody's frame, as it can do nothing there."""
+_OWN_POLICIES = {
+    # Where a token is typed, nobody may draw something over the page.
+    "login": {"img-src": "data:", "media-src": "'none'", "frame-ancestors": "'none'"},
+    # It talks to nobody but the page around it.
+    "formbox": {"img-src": "data:", "media-src": "'none'", "connect-src": "'none'"},
+}
+
+
+def content_policy(name: str) -> str:
+    """The Content-Security-Policy of a page."""
+    rules = _CONTENT_POLICY | _OWN_POLICIES.get(name, {})
+    return "; ".join(f"{what} {who}" for what, who in rules.items())
+
 
 _PAGE_HEADERS = {
-    "content-security-policy": CONTENT_POLICY,
     "cache-control": "no-cache",
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
@@ -46,13 +58,15 @@ class Pages:
         self._folder = folder
 
     def page(self, name: str) -> ASGIApp:
-        """A page by name: `watch`, `docs`. Raises Unavailable where the web sources were not built."""
+        """One of `PAGES`. Raises Unavailable where the web sources were not built."""
         path = self._folder / f"{name}.html"
         try:
             text = path.read_bytes()
         except OSError:
             raise Unavailable("the pages are not built: run `make` in the project's folder") from None
-        return Response(text, media_type="text/html", headers=_PAGE_HEADERS)
+        return Response(
+            text, media_type="text/html", headers={"content-security-policy": content_policy(name), **_PAGE_HEADERS}
+        )
 
     def asset(self, segments: tuple[str, ...]) -> ASGIApp:
         """A file below `/assets`; its name carries a hash of its content. Raises NotFound."""

@@ -1,0 +1,3 @@
+import { Login } from './login'
+
+new Login(window, document.referrer).start()
