@@ -79,6 +79,9 @@ class Host(Protocol):
     def unsubscribe(self, connection: Connection, packet: Unsubscribe) -> tuple[list[Reason], int]:
         """Returns a reason for every filter."""
 
+    def waits(self, connection: Connection) -> None:
+        """The connection holds answers back: call its `durable` when their tickets are."""
+
     def gone(self, connection: Connection, reason: Reason, sentence: str) -> None:
         """The connection has ended, in whatever way; called once."""
 
@@ -207,7 +210,7 @@ class Connection:
         elif isinstance(packet, Disconnect):
             self._disconnect(packet)
         elif isinstance(packet, Auth):
-            raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "this server knows no extended authentication")
+            raise ProtocolError("AUTH without an authentication method")
         else:
             raise ProtocolError("a packet that only servers send")
 
@@ -265,6 +268,8 @@ class Connection:
     def refuse(self, reason: Reason, sentence: str) -> None:
         """Turn the client away."""
         said: Properties = {"reason_string": sentence} if self.version == V5 and self.problems else {}
+        if reason not in packets.CONNACK_REASONS:
+            reason = Reason.PROTOCOL_ERROR
         code = reason if self.version == V5 else return_code(reason)
         self.send_packet(Connack(False, code, said))
         self.lingers = True
@@ -443,9 +448,15 @@ class Connection:
             return False
         if deferred is None:
             deferred = self._deferred = deque()
+            self.host.waits(self)
         last = deferred[-1][0] if deferred else 0
         deferred.append((max(ticket, last), self._encoded(packet)))
         return True
+
+    @property
+    def waits(self) -> bool:
+        """Whether answers wait for a ticket."""
+        return self._deferred is not None
 
     def durable(self, ticket: int) -> None:
         """Everything up to this ticket is stored: answers that waited go out."""
@@ -477,6 +488,8 @@ class Connection:
             return
         if self.version == V5 and self.session is not None:
             said: Properties = {"reason_string": sentence} if self.problems else {}
+            if reason not in packets.DISCONNECT_REASONS:  # those that only CONNACK may have
+                reason = Reason.NOT_AUTHORIZED if reason is Reason.BANNED else Reason.PROTOCOL_ERROR
             self.send_packet(Disconnect(reason, said))
             self.lingers = True
         self._close(reason, sentence)
@@ -486,6 +499,10 @@ class Connection:
         if not self.pending:
             self.wake(self)
         self.end(reason, sentence)
+
+    def end_lost(self) -> None:
+        """The socket is gone."""
+        self.end(Reason.UNSPECIFIED_ERROR, "the connection was lost")
 
     def end(self, reason: Reason, sentence: str) -> None:
         """The socket is gone, or soon will be: the host is told once."""

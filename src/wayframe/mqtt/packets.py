@@ -300,9 +300,10 @@ _ACK_REASONS = {
     PacketType.PUBREL: _PUBREL_REASONS,
     PacketType.PUBCOMP: _PUBREL_REASONS,
 }
-_DISCONNECT_REASONS = frozenset(
-    {0, 4, *range(0x80, 0x84), 0x87, 0x89, 0x8B, *range(0x8D, 0x91), *range(0x93, 0xA3)} - {0x84, 0x85, 0x86}
-)
+CONNACK_REASONS = frozenset({0, *range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F})
+"""Table 3-1."""
+DISCONNECT_REASONS = frozenset({0, 4, *range(0x80, 0x84), 0x87, 0x89, 0x8B, *range(0x8D, 0x91), *range(0x93, 0xA3)})
+"""Table 3-13."""
 _AUTH_REASONS = frozenset({0, 0x18, 0x19})
 
 
@@ -347,7 +348,7 @@ def _ping(kind: PacketType, reader: Reader, version: int) -> Ping:
 
 
 def _disconnect(kind: PacketType, reader: Reader, version: int) -> Disconnect:
-    return Disconnect(*_reason(kind, reader, _DISCONNECT_REASONS)) if version == V5 else Disconnect()
+    return Disconnect(*_reason(kind, reader, DISCONNECT_REASONS)) if version == V5 else Disconnect()
 
 
 def _auth(kind: PacketType, reader: Reader, version: int) -> Auth:
