@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from wayframe.config import Settings
+from wayframe.config import PORTS, Settings
 from wayframe.model import Device, Token
 from wayframe.node import Node
 from wayframe.services import CUSTOMER, DEVICES, TOKENS
@@ -24,9 +24,7 @@ SELECTORS = (
 
 
 async def measure(devices: int, rounds: int, folder: Path) -> None:
-    ports = dict.fromkeys(
-        ("jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port", "http_port", "https_port"), 0
-    )
+    ports = dict.fromkeys((port.setting for port in PORTS), 0)
     node = Node(Settings(data_dir=folder, media_workers=1, **ports))
     await node.start()
     directory = node.services.directory

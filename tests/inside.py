@@ -14,7 +14,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from wayframe.api import Access, DoorSettings, HttpServer, build_app
-from wayframe.config import Settings
+from wayframe.config import PORTS, Settings
 from wayframe.node import Node
 
 T = TypeVar("T")
@@ -41,11 +41,10 @@ class InsideHouse:
         self.narrow_url = f"http://127.0.0.1:{self.narrow.port}"
 
     async def _made(self, folder: Path, settings: dict[str, Any]) -> Node:
-        ports = dict.fromkeys(
-            ("http_port", "https_port", "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port"), 0
-        )
+        ports = dict.fromkeys((port.setting for port in PORTS), 0)
         values = {
             **ports, "data_dir": folder / "data", "http_host": "127.0.0.1", "device_host": "127.0.0.1",
+            "mqtt_host": "127.0.0.1",
             "public_url": PUBLIC, "tls": "off", "min_free_disk_bytes": 0, "requests_per_second": 0, **settings,
         }  # fmt: skip
         return Node(Settings(**values))

@@ -135,6 +135,41 @@ class Settings(BaseSettings):
     )
     tls_key: str = _setting("", "Private key of tls_certificate, without a password.", form="a PEM file, mode 600")
 
+    # MQTT
+    mqtt_host: str = _setting("0.0.0.0", "Address the MQTT listeners bind.", form="an IP address or host name")
+    mqtt_port: int = _port(1883, "Port of MQTT over TCP; 0 takes a free one.")
+    mqtts_port: int = _port(8883, "Port of MQTT over TLS; 0 takes a free one.")
+    mqtt_ws_port: int = _port(
+        9016, "Port of MQTT over WebSocket, beside http_port, which speaks it on any path too; 0 takes a free one."
+    )
+    mqtt_wss_port: int = _port(9017, "Port of MQTT over secure WebSocket, beside https_port; 0 takes a free one.")
+    mqtt_max_qos: int = _setting(1, "Largest quality of service clients may publish with and are granted.", ge=1, le=2)
+    mqtt_max_connections: int = _setting(20_000, "MQTT connections at once.", ge=1, le=10**6)
+    mqtt_max_packet_bytes: Bytes = _setting(4 * MIB, "Largest MQTT packet taken.", ge=KIB, le=256 * MIB)
+    mqtt_receive_maximum: int = _setting(
+        1000, "Messages of QoS 1 and 2 a client may have under way towards the server.", ge=1, le=65535
+    )
+    mqtt_topic_aliases: int = _setting(64, "Topic aliases a client may set.", ge=0, le=65535)
+    mqtt_keep_alive_s: WholeSeconds = _setting(
+        HOUR, "Largest keep alive; a client of 5.0 that asks for more, or for none, is told this one.", ge=1, le=65535
+    )
+    mqtt_session_messages: int = _setting(
+        100_000,
+        "Messages of QoS 1 and 2 a session holds while its client is away; then the oldest goes.",
+        ge=1,
+        le=10**8,
+    )
+    mqtt_session_bytes: Bytes = _setting(64 * MIB, "Bytes of them.", ge=KIB, le=10**12)
+    mqtt_stamp_messages: Literal["on", "off"] = _setting(
+        "on", "Whether clients' messages get the user properties timestamp and cid, as the platform's own do (5.0)."
+    )
+    mqtt_refused_filter: str = _setting(
+        "", "A topic filter nobody may subscribe to; for conformance suites.", form="a topic filter"
+    )
+    mqtt_refusal_code: int = _setting(
+        0x87, "Reason code of SUBACK for a filter that is refused; suites of older days want 128.", ge=0x80, le=0xA2
+    )
+
     # What devices reach
     device_host: str = _setting("0.0.0.0", "Address the device listeners bind.", form="an IP address or host name")
     public_device_host: str = _setting(
@@ -162,6 +197,13 @@ class Settings(BaseSettings):
     max_device_connections: int = _setting(20000, "Device connections at once, all listeners together.", ge=1, le=10**6)
     max_connections_per_ip: int = _setting(
         0, "Device connections at once from one address; 0 for no limit (fleets share an address).", ge=0, le=10**6
+    )
+
+    # Where URLs of users may lead
+    private_destinations: str = _setting(
+        "",
+        "Private hosts and networks, by commas, that webhooks and streams may lead to; all others must be public.",
+        form="hosts and networks: 10.0.0.0/8, relay.lan",
     )
 
     # How long and how much is kept
@@ -357,6 +399,10 @@ PORTS: tuple[Port, ...] = (
         "HTTP: REST, media links, live playlists, web pages",
     ),
     Port("https_port", "http_host", "public_url", "applications, browsers", "the same over TLS", tls=True),
+    Port("mqtt_port", "mqtt_host", "", "applications", "MQTT 3.1, 3.1.1 and 5.0 over TCP"),
+    Port("mqtts_port", "mqtt_host", "", "applications", "the same over TLS", tls=True),
+    Port("mqtt_ws_port", "mqtt_host", "", "applications, browsers", "MQTT over WebSocket (on http_port too)"),
+    Port("mqtt_wss_port", "mqtt_host", "", "applications, browsers", "the same over TLS (on https_port too)", tls=True),
     Port("jt808_port", "device_host", "", "devices", "JT/T 808 over TCP: registration, reports, commands"),
     Port("jt1078_live_port", "device_host", "public_live_port", "devices", "JT/T 1078 over TCP: live video and audio"),
     Port("jt1078_playback_port", "device_host", "public_playback_port", "devices", "JT/T 1078 over TCP: recordings"),

@@ -21,6 +21,7 @@ import structlog
 
 from wayframe import __version__
 from wayframe.api import DoorSettings, HttpServer, build_app
+from wayframe.broker import BrokerSettings, MqttDoor, MqttPorts
 from wayframe.bus import Bus
 from wayframe.certificates import CertificateError, CertificateFiles, LocalAuthority, ServerCertificate
 from wayframe.config import Settings
@@ -29,6 +30,7 @@ from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
 from wayframe.model import Channel, Clock, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
+from wayframe.mqtt import ConnectionLimits, Reason, SessionLimits
 from wayframe.protocols.device import DeviceSession, Endpoints
 from wayframe.protocols.registry import PROTOCOLS, SessionOptions
 from wayframe.rest import RestApi, Site
@@ -36,6 +38,8 @@ from wayframe.services import (
     CHANNELS,
     CUSTOMER,
     Alarms,
+    Assignments,
+    Bin,
     Catalogue,
     Commands,
     Connections,
@@ -51,8 +55,10 @@ from wayframe.services import (
     Quota,
     RateLimiter,
     Recordings,
+    Removal,
     Services,
     TokenKeys,
+    Traffic,
 )
 from wayframe.storage import (
     CommandTable,
@@ -62,6 +68,8 @@ from wayframe.storage import (
     ItemTables,
     LogTable,
     MediaTable,
+    MqttTable,
+    PacketTable,
     StateTable,
     TelemetryTable,
     secret,
@@ -114,13 +122,16 @@ class Node:
         links = Links(settings.url)
         journal = Journal(LogTable(db), self.bus, links, clock)
         catalogue = Catalogue(PROTOCOLS)
+        tables = ItemTables(db)
         directory = Directory(
-            tables=ItemTables(db),
+            tables=tables,
             catalogue=catalogue,
             journal=journal,
             keys=TokenKeys(secret),
             clock=clock,
-            defaults=Defaults(settings.default_messages_ttl, settings.default_media_ttl),
+            defaults=Defaults(
+                settings.default_messages_ttl, settings.default_media_ttl, _listed(settings.private_destinations)
+            ),
         )
         self.message_store = MessageStore(db)
         history = History(
@@ -174,9 +185,23 @@ class Node:
             clock=clock,
         )
         alarms = Alarms(directory, StateTable(db), clock)
-        self.services = Services(
-            catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms
+        assignments = Assignments(tables.assignments, directory, journal)
+        bin = Bin(tables.deleted, directory, clock)
+        traffic = Traffic(PacketTable(db), directory, clock)
+        removal = Removal(
+            directory=directory,
+            assignments=assignments,
+            bin=bin,
+            connections=connections,
+            commands=commands,
+            media=media,
+            history=history,
+            traffic=traffic,
         )
+        self.services = Services(
+            catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
+            assignments, bin, removal, traffic,
+        )  # fmt: skip
         self.gateway = Gateway(
             GatewaySettings(
                 host=settings.device_host,
@@ -209,6 +234,7 @@ class Node:
         site = Site(
             public_url=links.base,
             secure_url=settings.secure_url,
+            mqtt=f"{secure.hostname}:{settings.mqtts_port if self.certificate else settings.mqtt_port}",
             mqtt_ws=f"{secure.hostname}:{secure.port or (443 if secure.scheme == 'https' else 80)}",
         )
         limiter = RateLimiter(settings.requests_per_second, settings.requests_burst)
@@ -216,18 +242,39 @@ class Node:
         door = DoorSettings(
             version=__version__, max_body_bytes=settings.max_body_bytes, metrics_token=settings.metrics_token
         )
-        app = build_app(self.rest, door, ready=self.ready, metrics=self.metrics)
-        proxies = settings.trusted_proxies
-        self.http = HttpServer(app, settings.http_host, settings.http_port, trusted_proxies=proxies)
-        self.https = None
-        if self.certificate is not None:
-            self.https = HttpServer(
+        self.mqtt = MqttDoor(
+            broker_settings(settings),
+            MqttPorts(settings.mqtt_host, settings.mqtt_port, settings.mqtts_port if self.certificate else None),
+            services=self.services,
+            rest=self.rest,
+            table=MqttTable(db),
+            bus=self.bus,
+            clock=clock,
+            ids=self.ids,
+            tls=self.certificate.context if self.certificate is not None else None,
+        )
+        history.heard = self.mqtt.settle
+        app = build_app(self.rest, door, ready=self.ready, metrics=self.metrics, websocket=self.mqtt.websocket)
+        self.doors: dict[str, HttpServer] = {}
+        """HTTP listeners, by the setting of their port."""
+        for name, host, tls in (
+            ("http_port", settings.http_host, False),
+            ("https_port", settings.http_host, True),
+            ("mqtt_ws_port", settings.mqtt_host, False),
+            ("mqtt_wss_port", settings.mqtt_host, True),
+        ):
+            if tls and self.certificate is None:
+                continue
+            self.doors[name] = HttpServer(
                 app,
-                settings.http_host,
-                settings.https_port,
-                tls=self.certificate.context,
-                trusted_proxies=proxies,
+                host,
+                getattr(settings, name),
+                tls=self.certificate.context if tls and self.certificate is not None else None,
+                trusted_proxies=settings.trusted_proxies,
+                ws_bytes=settings.mqtt_max_packet_bytes,
             )
+        self.http = self.doors["http_port"]
+        self.https = self.doors.get("https_port")
 
     def _session_factory(self, secret: bytes) -> Callable[[Channel, Endpoints], DeviceSession]:
         protocols = {protocol.id: protocol for protocol in PROTOCOLS}
@@ -257,7 +304,10 @@ class Node:
         await self.workers.start()
         services = self.services
         self.master_key = await services.directory.load()
+        await services.assignments.load()
+        await services.bin.load()
         await self._default_channel()
+        await self.mqtt.load()  # before anything is announced again: sessions that keep messages must hear of it
         again = await services.history.recover()
         if again:
             log.warning("messages_announced_again", count=again)
@@ -270,7 +320,9 @@ class Node:
         self._run(services.media.run(max(2, self.settings.media_workers * 2)), "media")
         self._run(services.commands.run(), "commands")
         self._run(services.live.run(), "live")
+        self._run(services.traffic.run(), "traffic")
         self._run(self.gateway.run(), "gateway")
+        self._run(self.mqtt.run(), "mqtt")
         self._run(self._every(_TELEMETRY_S, "saving telemetry", services.history.save_telemetry), "telemetry")
         self._run(self._every(self.settings.upkeep_s, "upkeep", self._upkeep), "upkeep")
         if self.certificate is not None:
@@ -283,11 +335,12 @@ class Node:
         services.directory.channel_uris(self.gateway.uri)
         self.bus.listen("flespi/log/gw/channels/+/created,updated,deleted", self._channel_changed)
         self.bus.listen("flespi/log/gw/devices/+/updated,deleted", self._device_changed)
-        await self.http.start()
-        ports = {"http_port": self.http.port}
-        if self.https is not None:
-            await self.https.start()
-            ports["https_port"] = self.https.port
+        ports: dict[str, int | None] = {}
+        for name, door in self.doors.items():
+            await door.start()
+            ports[name] = door.port
+        await self.mqtt.start()
+        ports |= {"mqtt_port": self.mqtt.port, "mqtts_port": self.mqtt.tls_port}
         _settle_garbage()
         log.info("ready", url=services.links.base, **ports, **self.gateway.ports())
 
@@ -300,7 +353,8 @@ class Node:
         """Close doors, then write what is under way. Takes at most `stop_grace_s`."""
         log.info("stopping")
         services = self.services
-        await asyncio.gather(*(door.stop() for door in (self.http, self.https) if door is not None))
+        await self.mqtt.stop()
+        await asyncio.gather(*(door.stop() for door in self.doors.values()))
         await services.live.stop()
         await self.gateway.stop()
         await services.recordings.stop()
@@ -312,6 +366,7 @@ class Node:
         await asyncio.gather(*self._running, return_exceptions=True)
         await services.history.drain()
         await services.journal.drain()
+        await services.traffic.flush()
         await services.directory.save_token_use()
         await services.directory.save_activity()
         await services.journal.drain()
@@ -362,6 +417,8 @@ class Node:
         services, now = self.services, self.clock.now()
         await services.media.expire()
         await services.alarms.expire()
+        await services.removal.expire()
+        await services.traffic.expire()
         await services.directory.save_token_use()
         await services.directory.save_activity()
         await services.commands.purge()
@@ -433,6 +490,24 @@ def certificate_of(settings: Settings, clock: Clock) -> ServerCertificate:
     return ServerCertificate(LocalAuthority(settings.tls_dir, settings.tls_names), clock)
 
 
+def broker_settings(settings: Settings) -> BrokerSettings:
+    """What the settings say of MQTT."""
+    return BrokerSettings(
+        limits=ConnectionLimits(
+            packet_bytes=settings.mqtt_max_packet_bytes,
+            receive_maximum=settings.mqtt_receive_maximum,
+            topic_aliases=settings.mqtt_topic_aliases,
+            keep_alive_s=settings.mqtt_keep_alive_s,
+            max_qos=settings.mqtt_max_qos,
+        ),
+        session=SessionLimits(messages=settings.mqtt_session_messages, bytes=settings.mqtt_session_bytes),
+        connections=settings.mqtt_max_connections,
+        refused_filter=settings.mqtt_refused_filter,
+        refusal=Reason(settings.mqtt_refusal_code),
+        stamp=settings.mqtt_stamp_messages == "on",
+    )
+
+
 def with_free_ports(settings: Settings) -> Settings:
     """Settings with ports in place of 0 where links name them before anything listens."""
     with contextlib.ExitStack() as held:
@@ -443,6 +518,11 @@ def with_free_ports(settings: Settings) -> Settings:
                 probe.bind((settings.http_host, 0))
                 found[name] = int(probe.getsockname()[1])
     return settings.model_copy(update=found)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The parts of a comma list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _settle_garbage() -> None:

@@ -19,6 +19,7 @@ import httpx
 from wayframe.simulator import SimulatedVehicle, VehicleConfig
 
 _START_S = 60.0
+_PORTS = ("http_port", "https_port", "mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port")
 
 
 class House:
@@ -28,7 +29,8 @@ class House:
         self.folder = folder
         self.settings: dict[str, object] = {
             "http_port": 0, "https_port": 0, "jt808_port": 0, "jt1078_live_port": 0, "jt1078_playback_port": 0,
-            "attachments_port": 0,
+            "attachments_port": 0, "mqtt_port": 0, "mqtts_port": 0, "mqtt_ws_port": 0, "mqtt_wss_port": 0,
+            "mqtt_host": "127.0.0.1",
             "http_host": "127.0.0.1", "device_host": "127.0.0.1", "log_format": "json", "requests_per_second": 0,
             "min_free_disk_bytes": 0,
         } | settings  # fmt: skip
@@ -70,14 +72,16 @@ class House:
 
     def _adopt_ports(self, said: dict[str, Any]) -> None:
         channel = next(name for name in said if name.startswith("channel-"))
-        self.ports = {
-            "http": said["http_port"], "https": said.get("https_port", 0), "signalling": said[channel], "live": said["live"],
-            "playback": said["playback"], "attachments": said["attachments"],
-        }  # fmt: skip
+        self.settings |= {name: said[name] for name in _PORTS if said.get(name) is not None}
         self.settings |= {
-            "http_port": self.ports["http"], "https_port": self.ports["https"], "jt808_port": self.ports["signalling"],
-            "jt1078_live_port": self.ports["live"], "jt1078_playback_port": self.ports["playback"],
-            "attachments_port": self.ports["attachments"],
+            "jt808_port": said[channel], "jt1078_live_port": said["live"],
+            "jt1078_playback_port": said["playback"], "attachments_port": said["attachments"],
+        }  # fmt: skip
+        self.ports = {
+            "http": said["http_port"], "https": said.get("https_port", 0), "signalling": said[channel],
+            "live": said["live"], "playback": said["playback"], "attachments": said["attachments"],
+            "mqtt": said["mqtt_port"], "mqtts": said.get("mqtts_port"), "mqtt_ws": said["mqtt_ws_port"],
+            "mqtt_wss": said.get("mqtt_wss_port"),
         }  # fmt: skip
         self.client.base_url = httpx.URL(self.base)
 

@@ -10,13 +10,11 @@ import pytest
 import structlog
 from doors import Doors, Open, SettableClock
 
-from wayframe.config import Settings
+from wayframe.config import PORTS, Settings
 from wayframe.model import MicrosecondIds
 from wayframe.node import Node
 
-_PORTS = dict.fromkeys(
-    ("http_port", "https_port", "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port"), 0
-)
+_PORTS = dict.fromkeys((port.setting for port in PORTS), 0)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +33,7 @@ async def opened(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Open]:
     async def open_doors(**settings: Any) -> Doors:
         values = {
             **_PORTS, "data_dir": tmp_path / "data", "http_host": "127.0.0.1", "device_host": "127.0.0.1",
-            "min_free_disk_bytes": 0, **settings,
+            "mqtt_host": "127.0.0.1", "min_free_disk_bytes": 0, **settings,
         }  # fmt: skip
         node = Node(Settings(**values))
         node.clock = clock = SettableClock()

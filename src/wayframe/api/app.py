@@ -82,6 +82,7 @@ class Application:
         metrics: CollectorRegistry,
         ready: Ready = _always_ready,
         on_access: AccessHook = log_access,
+        websocket: ASGIApp | None = None,
     ) -> None:
         self._api = api
         self._settings = settings
@@ -93,6 +94,7 @@ class Application:
         """Answers that need none of what follows."""
         self._ready = ready
         self._on_access = on_access
+        self._websocket = websocket
         self._description = openapi(settings.version, api.site.public_url)
         self._own: Mapping[str, Callable[[_Exchange, PlainRequest], Awaitable[ASGIApp]]] = {
             "media": self._media_link,
@@ -107,8 +109,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] == "websocket" and self._websocket is not None:
+            await self._websocket(scope, receive, send)
 
     # --- one request --------------------------------------------------------------------------------------------
 
@@ -270,6 +272,7 @@ def build_app(
     metrics: CollectorRegistry,
     ready: Ready = _always_ready,
     on_access: AccessHook = log_access,
+    websocket: ASGIApp | None = None,
 ) -> Application:
     """The ASGI application over the API and its services.
 
@@ -277,8 +280,9 @@ def build_app(
         metrics: registry that /metrics shows; the door adds its own counters to it.
         ready: what /readyz asks.
         on_access: told of every answered request.
+        websocket: answers WebSockets on any path; None: there are none.
     """
-    return Application(api, settings, metrics=metrics, ready=ready, on_access=on_access)
+    return Application(api, settings, metrics=metrics, ready=ready, on_access=on_access, websocket=websocket)
 
 
 def _query(request: Request) -> dict[str, str]:

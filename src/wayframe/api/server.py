@@ -141,11 +141,13 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         grace_s: float = 3.0,
         trusted_proxies: str = "",
+        ws_bytes: int = 4 << 20,
     ) -> None:
         """`port` 0 takes a free one.
 
         Args:
             grace_s: how long `stop` lets answers go on before it cuts them.
+            ws_bytes: largest WebSocket message taken.
             trusted_proxies: addresses whose X-Forwarded-For counts, comma list; empty: nobody's.
         """
         self._host = host
@@ -158,7 +160,9 @@ class HttpServer:
         config = uvicorn.Config(
             _Tasks(app),
             http=Connection,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=ws_bytes,
+            ws_ping_interval=None,
             loop="none",
             lifespan="off",
             log_config=None,

@@ -5,7 +5,7 @@ a telemetry record); they come out at subscriptions whose filter matches: `+`, `
 nothing of what an event means, and an event nobody listens to costs one cached look-up.
 """
 
-from .bus import Bus, Subscription
-from .topics import InvalidFilter, matches, split_filter
+from .bus import Bus, Subscription, Tap
+from .topics import Below, InvalidFilter, TopicTree, matches, split_filter
 
-__all__ = ["Bus", "InvalidFilter", "Subscription", "matches", "split_filter"]
+__all__ = ["Below", "Bus", "InvalidFilter", "Subscription", "Tap", "TopicTree", "matches", "split_filter"]

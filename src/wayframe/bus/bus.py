@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -16,6 +16,16 @@ _PLAN_CACHE = 4096
 """Topics whose listeners are remembered; the whole cache goes when a subscription changes."""
 
 log = structlog.get_logger(__name__)
+
+
+class Tap(Protocol):
+    """Takes everything from the bus, records as they are; it decides itself what anybody wants of it."""
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+
+    def record(self, topic: str, members: Mapping[str, Json], cid: int, timestamp: float, retain: bool) -> None:
+        """An event that stands for `topic/name` of each member."""
 
 
 class Subscription:
@@ -63,8 +73,13 @@ class Bus:
     def __init__(self) -> None:
         self._tree: TopicTree[Callable[[Event], None]] = TopicTree()
         self._plans: dict[str, tuple[Callable[[Event], None], ...]] = {}
+        self._taps: list[Tap] = []
         self.published = 0
         """Events published since the start."""
+
+    def attach(self, tap: Tap) -> None:
+        """Hand everything to a tap too. It must be quick and must not raise."""
+        self._taps.append(tap)
 
     def listen(self, filter_text: str, listener: Callable[[Event], None]) -> None:
         """Call `listener` for every matching event. It must be quick and must not raise. Raises `InvalidFilter`."""
@@ -92,12 +107,16 @@ class Bus:
             plan = self._plans[event.topic] = tuple(dict.fromkeys(self._tree.match(event.topic)))
         for listener in plan:
             self._deliver(listener, event)
+        for tap in self._taps:
+            tap.event(event)
 
     def publish_record(
         self, topic: str, members: Mapping[str, Json], cid: int, timestamp: float, *, retain: bool = True
     ) -> None:
         """Deliver `topic/name` for each member, built only for those somebody listens to."""
         self.published += 1
+        for tap in self._taps:
+            tap.record(topic, members, cid, timestamp, retain)
         below = self._tree.below(topic)
         if below is None:
             return

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 MAX_LEVELS = 64
 MAX_LENGTH = 4096
 _MAX_ALTERNATIVES = 256
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Hashable)
 
 
 class InvalidFilter(ValueError):
@@ -54,8 +54,8 @@ class _Node(Generic[T]):
 
     def __init__(self) -> None:
         self.children: dict[str, _Node[T]] = {}
-        self.here: list[T] = []
-        self.rest: list[T] = []
+        self.here: dict[T, None] = {}
+        self.rest: dict[T, None] = {}
 
     @property
     def empty(self) -> bool:
@@ -75,13 +75,13 @@ class TopicTree(Generic[T]):
         for alternatives in levels:
             if alternatives == ("#",):
                 for node in nodes:
-                    node.rest.append(value)
+                    node.rest[value] = None
                 return
             if len(nodes) * len(alternatives) > _MAX_ALTERNATIVES:
                 raise InvalidFilter(f"a filter stands for at most {_MAX_ALTERNATIVES} alternatives in all")
             nodes = [node.children.setdefault(name, _Node()) for node in nodes for name in alternatives]
         for node in nodes:
-            node.here.append(value)
+            node.here[value] = None
 
     def remove(self, text: str, value: T) -> None:
         """Take a value away from under a filter; quietly nothing if it is not there."""
@@ -89,12 +89,10 @@ class TopicTree(Generic[T]):
 
     def _remove(self, node: _Node[T], levels: list[tuple[str, ...]], depth: int, value: T) -> None:
         if depth == len(levels):
-            if value in node.here:
-                node.here.remove(value)
+            node.here.pop(value, None)
             return
         if levels[depth] == ("#",):
-            if value in node.rest:
-                node.rest.remove(value)
+            node.rest.pop(value, None)
             return
         for name in levels[depth]:
             child = node.children.get(name)

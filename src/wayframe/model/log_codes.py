@@ -26,6 +26,9 @@ class Log(Enum):
     CREATED = LogCode(1, "created", "item created")
     UPDATED = LogCode(2, "updated", "item updated")
     DELETED = LogCode(3, "deleted", "item deleted", "notice")
+    ASSIGNED = LogCode(4, "{name}/assigned", "item assigned")
+    UNASSIGNED = LogCode(5, "{name}/unassigned", "item no longer assigned")
+    RESTORED = LogCode(6, "restored", "deleted item restored", "notice")
     MEDIA_UPLOADED = LogCode(24, "media_file_uploaded", "media file uploaded")
     MEDIA_UPDATED = LogCode(25, "media_file_updated", "media file updated")
     MEDIA_DELETED = LogCode(26, "media_file_deleted", "media file deleted", "notice")
@@ -39,7 +42,6 @@ class Log(Enum):
     DEVICE_CONNECTED = LogCode(300, "connected", "device connected")
     DEVICE_DISCONNECTED = LogCode(301, "disconnected", "device disconnected", "notice")
     DEVICE_NOTE = LogCode(302, "note", "device protocol event")
-    PARAMETERS_REMOVED = LogCode(305, "invalid_parameters", "invalid parameters removed", "warning")
     COMMAND_QUEUED = LogCode(330, "commands-queue/{name}/queued", "command queued")
     COMMAND_PROCESSED = LogCode(331, "commands-queue/{name}/processed", "command processed")
     COMMAND_CANCELED = LogCode(332, "commands-queue/{name}/canceled", "command canceled", "notice")
@@ -47,6 +49,10 @@ class Log(Enum):
     COMMAND_SENT = LogCode(335, "commands-queue/{name}/sent", "command sent")
     REALTIME_COMMAND_PROCESSED = LogCode(336, "command/{name}/processed", "real-time command processed")
     STREAM_START = LogCode(340, "mediastream/start", "live stream started")
+    MQTT_CONNECTED = LogCode(400, "mqtt/connected", "MQTT client connected")
+    MQTT_DISCONNECTED = LogCode(401, "mqtt/disconnected", "MQTT client disconnected")
+    MQTT_REFUSED = LogCode(402, "mqtt/refused", "MQTT client refused", "warning")
+    MQTT_DROPPED = LogCode(403, "mqtt/dropped", "messages dropped for an MQTT session that holds too many", "warning")
     STREAM_STOP = LogCode(341, "mediastream/stop", "live stream stopped")
 
 
@@ -69,6 +75,11 @@ ORIGINS: dict[int, str] = {
     5: "platform/subaccounts",
     9: "gw/channels",
     11: "gw/devices",
+    12: "gw/streams",
+    25: "gw/plugins",
+    31: "gw/groups",
     33: "platform/tokens",
+    36: "platform/webhooks",
+    40: "gw/geofences",
 }
 """Origin type to the middle of the topic, `event_origin` without the id."""

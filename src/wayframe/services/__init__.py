@@ -7,7 +7,9 @@ rows in storage, events on the bus. No sockets, no HTTP.
 from dataclasses import dataclass
 
 from .alarms import Alarms, AlarmUpload
+from .assignments import Assignments
 from .background import Background
+from .bin import Bin
 from .catalogue import Catalogue
 from .commands import Commands
 from .connections import Connection, Connections, Link
@@ -24,6 +26,10 @@ from .media import MediaStore, NewFile, Upload
 from .processing import Processing
 from .quota import Quota
 from .recordings import Recordings
+from .removal import Removal
+from .traffic import Traffic
+from .transfers import Transfer, Transfers
+from .state import StateTopics
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,11 @@ class Services:
     live: Live
     links: Links
     alarms: Alarms
+    assignments: Assignments
+    bin: Bin
+    removal: Removal
+    traffic: Traffic
+    transfers: Transfers
 
 
 __all__ = [
@@ -50,7 +61,9 @@ __all__ = [
     "TOKENS",
     "AlarmUpload",
     "Alarms",
+    "Assignments",
     "Background",
+    "Bin",
     "Caller",
     "Catalogue",
     "Commands",
@@ -72,7 +85,12 @@ __all__ = [
     "Quota",
     "RateLimiter",
     "Recordings",
+    "Removal",
     "Services",
+    "StateTopics",
     "TokenKeys",
+    "Traffic",
+    "Transfer",
+    "Transfers",
     "Upload",
 ]  # fmt: skip

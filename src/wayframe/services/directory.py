@@ -7,7 +7,7 @@ same for all of them (making, changing, deleting, announcing) stands here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from wayframe.model import (
     Clock,
     Forbidden,
     Json,
+    NotFound,
     Token,
 )
 from wayframe.model.access import Access, Grant, grant, parse_access
@@ -27,13 +28,24 @@ from wayframe.storage import ItemTables
 
 from .authentication import Authentication
 from .catalogue import Catalogue
-from .entries import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Defaults, Entry, Item, restore_telemetry
+from .entries import CHANNELS, CUSTOMER, DEVICES, GROUPS, TOKENS, Caller, Defaults, Entry, Item, restore_telemetry
 from .journal import Journal
 from .keys import TokenKeys
-from .kinds import AccountKind, ChannelKind, DeviceKind, Kind, TokenKind
+from .kinds import (
+    AccountKind,
+    ChannelKind,
+    DeviceKind,
+    GeofenceKind,
+    Kind,
+    PluginKind,
+    StreamKind,
+    TokenKind,
+    WebhookKind,
+    groups,
+)
 from .memory import Memory
 from .rules import new_key, token_end
-from .selection import select
+from .selection import choose, select
 
 
 class Directory:
@@ -57,7 +69,17 @@ class Directory:
         self._devices = DeviceKind(tables.devices, catalogue, clock, defaults)
         self._channels = ChannelKind(tables.channels, catalogue)
         self._tokens = TokenKind(tables.tokens, keys, clock)
-        kinds: list[Kind[Any]] = [AccountKind(tables.accounts), self._tokens, self._channels, self._devices]
+        kinds: list[Kind[Any]] = [
+            AccountKind(tables.accounts),
+            self._tokens,
+            self._channels,
+            self._devices,
+            groups(tables),
+            StreamKind(tables, defaults.destinations),
+            PluginKind(tables),
+            GeofenceKind(tables),
+            WebhookKind(tables, defaults.destinations),
+        ]
         self._memory = Memory(kinds)
         self._authentication = Authentication(self._memory.of(TOKENS), self._memory.of(CUSTOMER), keys, clock)
         self._tokens.on_placed = self._authentication.add
@@ -66,6 +88,8 @@ class Directory:
         self._access: dict[int, Access] = {}
         self._changing = asyncio.Lock()
         """Held from reading an item to having written it, so that no change is lost under another."""
+        self.updated: Callable[[str, Entry], Awaitable[None]] = _nobody
+        """Called after an item was changed; what shows its name elsewhere follows."""
 
     # --- loading ------------------------------------------------------------------------------------------------
 
@@ -213,6 +237,16 @@ class Directory:
         allowed = self.granted(caller, entity, method, submodule)
         return await select(self._memory, entity, selector, caller.cid, allowed, self._clock.now())
 
+    async def among(self, caller: Caller, entity: str, entries: Iterable[Entry], selector: str) -> list[Entry]:
+        """Of these items, those that a selector names and the caller may read. Raises `BadRequest`, `Forbidden`."""
+        allowed, accounts = self.granted(caller, entity, "GET"), self.visible_accounts(caller.cid)
+        groups = frozenset(entry.id for entry in self.entries(GROUPS) if entry.cid in accounts)
+        items = {entry.id: entry for entry in entries}
+        try:
+            return await choose(items, entity, selector, accounts, allowed, self._clock.now(), groups)
+        except NotFound:
+            return []
+
     # --- writing ------------------------------------------------------------------------------------------------
 
     async def create(self, caller: Caller, entity: str, body: Json) -> Entry:
@@ -250,7 +284,27 @@ class Directory:
         """Change an item: PUT replaces the named top-level fields, PATCH merges into nested objects."""
         kind = self.kind(entity)
         async with self._changing:
-            return await self._write(kind, entry, kind.changed(entry.item, body, patch), caller.said())
+            if self.find(entity, entry.id) is not entry:
+                raise NotFound(f"{entity}: no item {entry.id}", item_id=entry.id)
+            await self._write(kind, entry, kind.changed(entry.item, body, patch), caller.said())
+        await self.updated(entity, entry)
+        return entry
+
+    async def move(self, caller: Caller, entity: str, entry: Entry, cid: int) -> Entry:
+        """Give an item to another account. Raises `Forbidden` where that is neither the caller's nor below it."""
+        if self.find(CUSTOMER, cid) is None or cid not in self.visible_accounts(caller.cid):
+            raise Forbidden(f"`cid` {cid} is neither your account nor one of its subaccounts")
+        kind = self.kind(entity)
+        async with self._changing:
+            base, before, old = f"flespi/state/{entity}/{entry.id}", entry.cid, kind.state(entry)
+            moved = msgspec.structs.replace(entry.item, cid=cid)
+            await kind.table.update(moved)
+            self._memory.place(entity, moved)
+            if before != cid:  # whoever sees both accounts sees the old state go before the new one comes
+                self._journal.state_members(base, dict.fromkeys(entry.view), before)
+                self._journal.state(base, None, before)
+            self._announce(kind, entry, Log.UPDATED, caller.said(), old=old, new=kind.state(entry))
+        return entry
 
     async def add_metadata(self, entry: Entry, said: Mapping[str, Json]) -> None:
         """Add what a device says of itself to its metadata."""
@@ -266,15 +320,26 @@ class Directory:
         self._announce(kind, entry, Log.UPDATED, by, old=old, new=kind.state(entry))
         return entry
 
+    async def put_back(self, entity: str, data: dict[str, Json], by: Mapping[str, Json]) -> Entry:
+        """Put a deleted item back, with the id it had. Raises `BadRequest`, `Conflict`, `NotFound`."""
+        kind = self.kind(entity)
+        async with self._changing:
+            item = kind.checked(msgspec.convert(data, kind.noun))
+            entry = self._memory.place(entity, await kind.table.insert(item))
+        for record in (await self._tables.telemetry.load([entry.id])).values() if entity == DEVICES else ():
+            restore_telemetry(entry, record)
+        self._announce(kind, entry, Log.RESTORED, by, new=kind.state(entry))
+        return entry
+
     async def delete(self, caller: Caller, entity: str, entry: Entry) -> None:
         """Remove an item. What hangs on it (media, queue, assignments) `Removal` clears away before."""
         kind = self.kind(entity)
         if not kind.deletable:
             raise Forbidden("the main account cannot be deleted")
         async with self._changing:
+            if self.find(entity, entry.id) is not entry:
+                raise NotFound(f"{entity}: no item {entry.id}", item_id=entry.id)
             await kind.table.delete([entry.id])
-            if entity == DEVICES:
-                await self._tables.telemetry.delete([entry.id])
             self._memory.drop(entity, entry.id)
         self._announce_deletion(kind, entry, caller.said())
 
@@ -294,6 +359,7 @@ class Directory:
     ) -> None:
         """Log a change and publish the new retained state."""
         state = states["new"]
+        entry.changed = self._clock.now()
         self._journal.log(what, kind.origin, entry.id, entry.cid, {"item_data": state, **states, **(by or {})})
         self._journal.state(f"flespi/state/{kind.entity}/{entry.id}", state, entry.cid)
         self._journal.state_members(f"flespi/state/{kind.entity}/{entry.id}", state, entry.cid)
@@ -303,6 +369,7 @@ class Directory:
         changed = {name: value for name, value in values.items() if entry.view.get(name) != value}
         entry.view.update(changed)
         if changed:
+            entry.changed = self._clock.now()
             self._journal.state_members(f"flespi/state/{entity}/{entry.id}", changed, entry.cid)
 
     def set_device_field(self, entry: Entry, name: str, value: Json) -> None:
@@ -349,3 +416,7 @@ class Directory:
             if entry is not None:
                 assert isinstance(entry.item, Token)
                 await self.delete(Caller(entry.item, entry.item.cid), TOKENS, entry)
+
+
+async def _nobody(entity: str, entry: Entry) -> None:
+    """Nothing follows."""

@@ -11,8 +11,9 @@ import msgspec
 
 from wayframe.expressions import ExpressionError, Selector, SelectorError, compile_selector
 from wayframe.model import Account, BadRequest, Channel, Device, Token
+from wayframe.model.items import DeletedItem, Geofence, Group, Plugin, Stream, Webhook
 
-Item = Account | Token | Channel | Device
+Item = Account | Token | Channel | Device | Group | Stream | Plugin | Geofence | Webhook | DeletedItem
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +24,8 @@ class Entry:
     """The stored record."""
     view: dict[str, Any]
     """Every field the API can show and selectors can ask for; kept up to date in place."""
+    changed: float = 0.0
+    """When something of it was announced last since the start, Unix seconds; 0 for not yet."""
 
     @property
     def id(self) -> int:
@@ -66,12 +69,20 @@ class Defaults:
 
     messages_ttl: int
     media_ttl: int
+    destinations: tuple[str, ...] = ()
+    """Private hosts and networks that users' URLs may lead to."""
 
 
 DEVICES = "gw/devices"
 CHANNELS = "gw/channels"
 TOKENS = "platform/tokens"
 CUSTOMER = "platform/customer"
+GROUPS = "gw/groups"
+STREAMS = "gw/streams"
+PLUGINS = "gw/plugins"
+GEOFENCES = "gw/geofences"
+WEBHOOKS = "platform/webhooks"
+DELETED = "platform/deleted"
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,8 @@ class History:
         """Messages stored since the start."""
         self.duplicates = 0
         """Messages that were there already."""
+        self.heard: Callable[[], Awaitable[None]] = _nobody_keeps
+        """Waits until everybody who must not lose an announcement has stored it."""
 
     @property
     def saved_seq(self) -> int:
@@ -206,6 +208,7 @@ class History:
         async with self._applying:  # what is in the database is in memory too
             seq = await self._messages.last_seq()
             dirty, self._dirty = self._dirty, set()
+        await self.heard()  # what was announced is safe with those who keep it: it will not be announced again
         records = {}
         for device_id in dirty:
             entry = self._directory.device(device_id)
@@ -280,8 +283,17 @@ class History:
         await self._messages.delete([entry.id for entry in entries], query.from_, query.to)
         return [{"id": entry.id} for entry in entries]
 
+    async def forget(self, device_id: int) -> None:
+        """Remove everything that is kept of a device that is gone: messages and telemetry."""
+        await self._messages.delete([device_id], None, None)
+        await self._telemetry.delete([device_id])
+
     async def logs(self, origin_type: int, entries: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
         """Log records of items in time order."""
+        return await self.logs_of(origin_type, [entry.id for entry in entries], query)
+
+    async def logs_of(self, origin_type: int, item_ids: Sequence[int], query: HistoryQuery) -> list[dict[str, Json]]:
+        """The same by id."""
         wanted = compiled_filter(query.filter)
         env = Environment(now=self._clock.now())
         count = query.count if wanted is None else None
@@ -289,7 +301,7 @@ class History:
             return []
         records: list[LogRecord] = await self._logs.query(
             origin_type,
-            [entry.id for entry in entries],
+            item_ids,
             from_=query.from_,
             to=query.to,
             count=count,
@@ -298,6 +310,10 @@ class History:
         shown = (self._links.render(log_view(record)) for record in records)
         matching = [record for record in shown if wanted is None or wanted.matches(record, env)]
         return [query.show(record) for record in matching[: query.count]]
+
+
+async def _nobody_keeps() -> None:
+    """Nobody listens who would store anything."""
 
 
 # --- pure helpers ---------------------------------------------------------------------------------------------------

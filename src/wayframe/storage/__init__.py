@@ -12,10 +12,11 @@ from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 from .gallery import GalleryTable
-from .items import ItemTables
+from .items import AssignmentTable, DeviceSettingTable, ItemTables
 from .logs import LogTable
 from .media import MediaTable
 from .messages import HistoryMessage, MessageStore
+from .mqtt import MqttBatch, MqttTable
 from .packets import PacketTable
 from .secret import SecretError
 from .spool import DirectorySpool
@@ -24,6 +25,7 @@ from .users import PullHostTable, UserTable
 
 __all__ = [
     "AccountTable",
+    "AssignmentTable",
     "Blob",
     "BlobStore",
     "BlobWriter",
@@ -31,6 +33,7 @@ __all__ = [
     "CommandTable",
     "Database",
     "DatabaseTooNew",
+    "DeviceSettingTable",
     "DeviceTable",
     "DirectoryBlobs",
     "DirectorySpool",
@@ -42,6 +45,8 @@ __all__ = [
     "Manifest",
     "MediaTable",
     "MessageStore",
+    "MqttBatch",
+    "MqttTable",
     "PacketTable",
     "PullHostTable",
     "SecretError",

@@ -341,3 +341,46 @@ message_chunks = Table(
     sqlite_autoincrement=True,
 )
 """Older messages, compressed, one chunk a device and span. `size` counts them as plain JSON. Times in microseconds."""
+
+mqtt_sessions = Table(
+    "mqtt_sessions",
+    metadata,
+    Column("id", _INT64, primary_key=True, autoincrement=False),
+    _required("body", LargeBinary),
+)
+"""MQTT sessions that outlive their connection, with subscriptions and will."""
+
+mqtt_messages = Table(
+    "mqtt_messages",
+    metadata,
+    Column("id", _INT64, primary_key=True, autoincrement=False),
+    _required("body", LargeBinary),
+)
+"""Messages some session has not acknowledged yet, each once."""
+
+mqtt_deliveries = Table(
+    "mqtt_deliveries",
+    metadata,
+    Column("session_id", _INT64, primary_key=True, autoincrement=False),
+    Column("number", _INT64, primary_key=True, autoincrement=False),
+    Column("message_id", _INT64, nullable=True),
+    _required("options", Text),
+)
+"""Who has not acknowledged which message; without a message it is released (QoS 2, PUBREL)."""
+
+mqtt_received = Table(
+    "mqtt_received",
+    metadata,
+    Column("session_id", _INT64, primary_key=True, autoincrement=False),
+    Column("packet_id", _INT64, primary_key=True, autoincrement=False),
+)
+"""Packet identifiers of QoS 2 messages from clients, taken and not released."""
+
+mqtt_retained = Table(
+    "mqtt_retained",
+    metadata,
+    Column("cid", _INT64, primary_key=True, autoincrement=False),
+    Column("topic", Text, primary_key=True),
+    _required("body", LargeBinary),
+)
+"""Retained messages that clients published, by account."""

@@ -52,6 +52,8 @@ class Kind(Generic[ItemT]):
         """Callers may delete one."""
         self._required = tuple(required)
         self._memory = dict(memory or {})
+        self.in_memory = tuple(name for name in self._memory if name not in ("telemetry", "deleted"))
+        """Fields that live in memory only and are part of the retained state, each as a topic of its own."""
 
     # --- from a body to a record --------------------------------------------------------------------------------
 

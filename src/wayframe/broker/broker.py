@@ -1,0 +1,575 @@
+"""The broker: clients come, publish, subscribe and go; everything that happens in the house reaches who may see it.
+
+It knows no socket: `listener.py` and `websocket.py` own those and feed connections.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from wayframe.bus import InvalidFilter
+from wayframe.expressions import ExpressionError, SelectorError, parse_subscription
+from wayframe.model import Account, Clock, Event, Forbidden, Ids, Json, OriginType, Token, TooManyRequests, Unauthorized
+from wayframe.model.access import parse_access
+from wayframe.model.log_codes import Log
+from wayframe.mqtt import (
+    NEVER,
+    V5,
+    V31,
+    Connect,
+    Connection,
+    ConnectionLimits,
+    Drops,
+    Message,
+    MqttError,
+    Properties,
+    ProtocolError,
+    Publish,
+    Reason,
+    Session,
+    SessionLimits,
+    Subscribe,
+    Unsubscribe,
+    Will,
+    Wish,
+)
+from wayframe.rest.handlers.auth import token_info
+from wayframe.services import CUSTOMER, TOKENS, Directory, Journal
+
+from .clients import Client, Subscription
+from .keeper import Keeper
+from .plans import Outbox
+from .retained import Retained
+from .rights import RESERVED, REST, Principal
+from .spaces import Spaces, event_message
+
+if TYPE_CHECKING:
+    from .calls import RestCalls
+
+_SEVEN_DAYS = 604_800
+_MAX_CLIENT_ID = 1024
+_encode = msgspec.json.Encoder().encode
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """What a node decides for its broker."""
+
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    session: SessionLimits = field(default_factory=SessionLimits)
+    subscriptions: int = 20_000
+    """Subscriptions one session may have."""
+    connections: int = 20_000
+    """Connections at once."""
+    refused_filter: str = ""
+    """A topic filter nobody may subscribe to; for conformance suites."""
+    refusal: Reason = Reason.NOT_AUTHORIZED
+    """What SUBACK says of a filter that is refused."""
+    stamp: bool = True
+    """Whether messages of clients get the user properties timestamp and cid, as those of the platform do."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """For /metrics."""
+
+    connected: int = 0
+    connects: int = 0
+    refused: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    drops: Drops = field(default_factory=Drops)
+
+
+class Broker:
+    """The host of every connection."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        directory: Directory,
+        journal: Journal,
+        keeper: Keeper,
+        retained: Retained,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self._directory = directory
+        self._journal = journal
+        self._keeper = keeper
+        self._retained = retained
+        self._clock = clock
+        self._ids = ids
+        self.outbox = Outbox()
+        """What is to be sent this loop turn."""
+        self.counters = Counters()
+        self.spaces = Spaces(self.outbox, self.ancestors, directory.visible_accounts)
+        self.calls: RestCalls | None = None
+        """Answers REST calls that come as messages; set by the node."""
+        self._chains: dict[int, tuple[int, ...]] = {}
+        self._waiting: set[Connection] = set()
+
+    # --- who asks -----------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock.now()
+
+    def ancestors(self, cid: int) -> tuple[int, ...]:
+        """An account and those above it."""
+        chain = self._chains.get(cid)
+        if chain is None:
+            found, each = [], cid
+            while each and each not in found:
+                found.append(each)
+                entry = self._directory.find(CUSTOMER, each)
+                each = entry.item.owner_id if entry is not None and isinstance(entry.item, Account) else 0
+            chain = self._chains[cid] = tuple(found)
+        return chain
+
+    def accounts_changed(self) -> None:
+        """Accounts came, went or moved."""
+        self._chains.clear()
+        self.spaces.all_changed()
+
+    def principal(self, token: Token) -> Principal:
+        """A token as the broker asks it."""
+        return Principal(token, parse_access(token.access), self._groups_of)
+
+    def _groups_of(self, entity: str, item_id: int) -> Iterable[int]:
+        entry = self._directory.find(entity, item_id)
+        groups = entry.view.get("groups", ()) if entry is not None else ()
+        return [group if isinstance(group, int) else group["id"] for group in groups]
+
+    def _authenticate(self, connection: Connection, packet: Connect) -> Principal:
+        """The three spellings of mqtt-api.md 2. Raises Unauthorized, Forbidden, TooManyRequests."""
+        username = packet.username or ""
+        password = (packet.password or b"").decode(errors="replace")
+        directory, source = self._directory, connection.source
+        failure: Unauthorized | None = None
+        for text in (username, password):
+            if text:
+                try:
+                    return self.principal(directory.authenticate(text, source))
+                except Unauthorized as error:
+                    failure = failure or error
+        if username.isascii() and username.isdecimal() and len(username) < 17 and password:
+            return self.principal(directory.authenticate_short(int(username), password, source))
+        raise failure or Unauthorized("no token: it goes into the user name or the password")
+
+    # --- CONNECT ------------------------------------------------------------------------------------------------
+
+    def connect(self, connection: Connection, packet: Connect) -> None:
+        """Let a client in, or say why not."""
+        counters = self.counters
+        if counters.connected >= self.settings.connections:
+            self._refuse(connection, packet, Reason.SERVER_BUSY, "the server has all the connections it takes")
+            return
+        try:
+            who = self._authenticate(connection, packet)
+        except Unauthorized as error:
+            expired = "expired" in error.reason or "disabled" in error.reason
+            reason = Reason.NOT_AUTHORIZED if expired else Reason.BAD_USER_NAME_OR_PASSWORD
+            self._refuse(connection, packet, reason, error.reason)
+            return
+        except Forbidden as error:
+            reason = Reason.BANNED if "blocked" in error.reason else Reason.NOT_AUTHORIZED
+            self._refuse(connection, packet, reason, error.reason)
+            return
+        except TooManyRequests as error:
+            self._refuse(connection, packet, Reason.QUOTA_EXCEEDED, error.reason)
+            return
+        said: Properties = {}
+        client_id = packet.client_id
+        if not client_id:
+            if packet.version != V5 and (packet.version == V31 or not packet.clean_start):
+                sentence = "an empty client identifier goes only with a clean session"
+                self._refuse(connection, packet, Reason.CLIENT_IDENTIFIER_NOT_VALID, sentence, who)
+                return
+            client_id = said["assigned_client_identifier"] = f"wayframe-{secrets.token_hex(8)}"
+        if len(client_id) > _MAX_CLIENT_ID:
+            sentence = f"a client identifier has at most {_MAX_CLIENT_ID} characters"
+            self._refuse(connection, packet, Reason.CLIENT_IDENTIFIER_NOT_VALID, sentence, who)
+            return
+        will = packet.will
+        if will is not None and (will.topic.startswith(RESERVED) or not who.publishes(will.topic)):
+            self._refuse(
+                connection, packet, Reason.NOT_AUTHORIZED, f"no right to publish the will to {will.topic!r}", who
+            )
+            return
+        self._welcome(connection, packet, who, client_id, said)
+
+    def _refuse(
+        self, connection: Connection, packet: Connect, reason: Reason, sentence: str, who: Principal | None = None
+    ) -> None:
+        self.counters.refused += 1
+        log.info("mqtt_refused", client=packet.client_id[:80], peer=connection.source, reason=sentence)
+        if who is not None:
+            self._log(Log.MQTT_REFUSED, who, packet.client_id, connection, reason=sentence)
+        connection.refuse(reason, sentence)
+
+    def _welcome(
+        self, connection: Connection, packet: Connect, who: Principal, client_id: str, said: Properties
+    ) -> None:
+        space = self.spaces.of(who.cid)
+        client = space.clients.get(client_id)
+        if client is not None and client.connection is not None:
+            client.connection.disconnect(
+                Reason.SESSION_TAKEN_OVER, "another connection came with this client identifier"
+            )
+            client = space.clients.get(client_id)  # its session may have ended with its connection
+        if client is not None and packet.clean_start:
+            self.end(client)
+            client = None
+        present = client is not None
+        if client is None:
+            session = Session(self._ids.next(), who.cid, client_id, self.settings.session, self.counters.drops)
+            client = space.clients[client_id] = Client(session, who, packet.version, self.now())
+        client.who, client.version, client.source = who, packet.version, connection.source
+        client.clean, client.ends_at = packet.clean_start, None
+        client.will = None  # it is back before the delay was over ([MQTT-3.1.3-9])
+        connection.who = client
+        connection.expiry = client.expiry = self._expiry(packet, said)
+        session = client.session
+        if client.expiry and session.store is None:
+            session.store = self._keeper
+        elif not client.expiry and session.store is not None:
+            self._keeper.forget(session)
+        if packet.version == V5:
+            said |= self._greeting(client, connection, packet, present)
+        window = packet.properties.get("receive_maximum", 65535)
+        self.counters.connected += 1
+        self.counters.connects += 1
+        if client.persistent:
+            self._keeper.save(client, connected=True)
+        if client.subscriptions:
+            session.connection = connection
+            self.spaces.changed(who.cid)
+        connection.accept(session, present, said, window)
+        self._log(Log.MQTT_CONNECTED, who, client_id, connection)
+        self.announce(client)
+
+    def _expiry(self, packet: Connect, said: Properties) -> int:
+        """How long the session outlives the connection (3.1.2.11.2; before 5.0: mqtt-api.md 2.2)."""
+        if packet.version != V5:
+            return 0 if packet.clean_start else _SEVEN_DAYS
+        expiry: int = packet.properties.get("session_expiry_interval", 0)
+        return expiry
+
+    def _greeting(self, client: Client, connection: Connection, packet: Connect, present: bool) -> Properties:
+        """What CONNACK says beyond the limits (mqtt-api.md 2.1)."""
+        said: Properties = {}
+        if connection.keep_alive != packet.keep_alive:
+            said["server_keep_alive"] = connection.keep_alive
+        told = [("token", _encode(token_info(client.who.token)).decode())]
+        if present and client.subscriptions:
+            restored = [each.shown() for each in client.subscriptions.values()]
+            told.append(("subscriptions", _encode(restored).decode()))
+        said["user_property"] = [(name, value) for name, value in told if len(value.encode()) <= 65535]
+        return said
+
+    # --- PUBLISH ------------------------------------------------------------------------------------------------
+
+    def publish(self, connection: Connection, packet: Publish) -> tuple[Reason, int]:
+        """Distribute what a client published."""
+        client = connection.who
+        assert isinstance(client, Client)
+        self.counters.messages_in += 1
+        topic = packet.topic
+        if topic.startswith(RESERVED):
+            if topic.startswith(REST) and self.calls is not None:
+                self.calls.begin(client, packet)
+                return Reason.SUCCESS, 0
+            return Reason.NOT_AUTHORIZED, 0
+        who = client.who
+        if not who.publishes(topic):
+            return Reason.NO_MATCHING_SUBSCRIBERS, 0
+        return Reason.SUCCESS, self.distribute(self._message(packet, who.cid), client.session)
+
+    def _message(self, packet: Publish | Will, cid: int) -> Message:
+        now, said = self._clock.now(), packet.properties
+        expires = None
+        if said:
+            said = {name: value for name, value in said.items() if name not in _NOT_PASSED_ON}
+            if "message_expiry_interval" in packet.properties:
+                expires = now + packet.properties["message_expiry_interval"]
+        return Message(
+            packet.topic, packet.payload, min(packet.qos, self.limits.max_qos), packet.retain,
+            cid=cid, timestamp=now, expires=expires, properties=said, stamped=self.settings.stamp,
+        )  # fmt: skip
+
+    def distribute(self, message: Message, publisher: Session | None = None) -> int:
+        """Put a message before everybody who gets it. Returns the ticket of what was stored for it, 0 for nothing."""
+        before = self._keeper.touched
+        if message.retain:
+            self._retained.put(message)
+        self.spaces.deliver(message, publisher)
+        return self._keeper.ticket if self._keeper.touched != before else 0
+
+    # --- what happens in the house ------------------------------------------------------------------------------
+
+    def event(self, event: Event) -> None:
+        """An event of the bus. Encoded only where somebody wants it."""
+        plan = self.spaces.plan(event.cid, event.topic)
+        if not plan.nobody:
+            payload = b"" if event.payload is None else _encode(event.payload)
+            plan.deliver(event_message(event, payload), None, self.outbox)
+
+    def record(self, topic: str, members: Mapping[str, Json], cid: int, timestamp: float, retain: bool) -> None:
+        """An event that stands for `topic/name` of each member."""
+        below = self.spaces.below(cid, topic)
+        if not below:
+            return
+        for name, value in members.items():
+            if any(True for each in below for _ in each.match(name)):
+                self.event(Event(f"{topic}/{name}", value, cid, timestamp, retain))
+
+    # --- SUBSCRIBE, UNSUBSCRIBE ---------------------------------------------------------------------------------
+
+    def subscribe(self, connection: Connection, packet: Subscribe) -> tuple[list[Reason], int]:
+        """Hang subscriptions in the tree; their retained messages follow."""
+        client = connection.who
+        assert isinstance(client, Client)
+        identifier = packet.properties.get("subscription_identifier", 0)
+        cid = _cid_of(packet.properties)
+        reasons, fresh = [], []
+        for wish in packet.wishes:
+            reason, subscription, new = self._subscribe(client, wish, identifier, cid)
+            reasons.append(reason)
+            if subscription is not None and self._wants_retained(subscription, new):
+                fresh.append(subscription)
+        if fresh:
+            self._retained.send(client, connection, fresh)
+        ticket = self._keeper.save(client, connected=True) if client.persistent else 0
+        return reasons, ticket
+
+    def _subscribe(
+        self, client: Client, wish: Wish, identifier: int, cid: int | None
+    ) -> tuple[Reason, Subscription | None, bool]:
+        try:
+            parsed = parse_subscription(wish.filter)
+            may = client.who.could_see(parsed.topic) and wish.filter != self.settings.refused_filter
+        except (SelectorError, ExpressionError, InvalidFilter) as error:
+            log.info("mqtt_filter_refused", filter=wish.filter[:200], reason=str(error))
+            return Reason.TOPIC_FILTER_INVALID, None, False
+        if not may:
+            return self.settings.refusal, None, False
+        before = client.subscriptions.get(wish.filter)
+        if before is None and len(client.subscriptions) >= self.settings.subscriptions:
+            return Reason.QUOTA_EXCEEDED, None, False
+        if parsed.share is not None and wish.no_local:
+            raise ProtocolError("a shared subscription cannot be no-local")
+        qos = min(wish.qos, self.limits.max_qos)
+        subscription = Subscription(client, wish, parsed, qos, identifier, cid)
+        try:
+            self.spaces.add(subscription)
+        except InvalidFilter as error:
+            log.info("mqtt_filter_refused", filter=wish.filter[:200], reason=str(error))
+            return Reason.TOPIC_FILTER_INVALID, None, False
+        if before is not None:
+            self.spaces.remove(before)
+        client.subscriptions[wish.filter] = subscription
+        return Reason(qos), subscription, before is None
+
+    @staticmethod
+    def _wants_retained(subscription: Subscription, new: bool) -> bool:
+        handling = subscription.retain_handling
+        return subscription.share is None and (handling == 0 or (handling == 1 and new))
+
+    def unsubscribe(self, connection: Connection, packet: Unsubscribe) -> tuple[list[Reason], int]:
+        """Take subscriptions away; the text must be the one that was subscribed with."""
+        client = connection.who
+        assert isinstance(client, Client)
+        reasons = [self.drop_subscription(client, text) for text in packet.filters]
+        ticket = self._keeper.save(client, connected=True) if client.persistent else 0
+        return reasons, ticket
+
+    def drop_subscription(self, client: Client, text: str) -> Reason:
+        """Take one subscription away."""
+        subscription = client.subscriptions.pop(text, None)
+        if subscription is None:
+            return Reason.NO_SUBSCRIPTION_EXISTED
+        self.spaces.remove(subscription)
+        return Reason.SUCCESS
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def gone(self, connection: Connection, reason: Reason, sentence: str) -> None:
+        """A connection ended: its will goes out now or after its delay, its session stays or ends."""
+        self._waiting.discard(connection)
+        client = connection.who
+        if not isinstance(client, Client) or client.connection is not connection:
+            return
+        session = client.session
+        session.connection = None
+        self.counters.connected -= 1
+        now = self._clock.now()
+        client.expiry = connection.expiry
+        if client.subscriptions:
+            self.spaces.changed(client.who.cid)
+        self._log(Log.MQTT_DISCONNECTED, client.who, session.client_id, connection, reason=sentence)
+        if connection.will is not None:
+            self._leave_will(client, connection.will, now)
+            connection.will = None
+        if not client.expiry:
+            self.end(client)
+            return
+        client.ends_at = now + client.expiry if client.expiry != NEVER else None
+        if client.persistent:
+            self._keeper.save(client, connected=False)
+        self.announce(client)
+
+    def _leave_will(self, client: Client, will: Will, now: float) -> None:
+        delay = min(will.properties.get("will_delay_interval", 0), client.expiry)
+        if delay:
+            client.will, client.will_at = will, now + delay
+        else:
+            self._send_will(client, will)
+
+    def _send_will(self, client: Client, will: Will) -> None:
+        client.will = None
+        if client.who.publishes(will.topic):
+            self.distribute(self._message(will, client.who.cid), client.session)
+
+    def end(self, client: Client) -> None:
+        """End a session: its subscriptions, messages and state go; a will that waits goes out ([MQTT-3.1.3-9])."""
+        if client.connection is not None:
+            client.connection.expiry = 0
+            client.connection.disconnect(Reason.ADMINISTRATIVE_ACTION, "the session was ended")
+            return  # `gone` comes back here
+        for text in list(client.subscriptions):
+            self.drop_subscription(client, text)
+        if client.will is not None:
+            self._send_will(client, client.will)
+        if client.persistent:
+            self._keeper.forget(client.session)
+        self.spaces.of(client.who.cid).clients.pop(client.session.client_id, None)
+        self._journal.state(f"flespi/state/mqtt/sessions/{client.session.id}", None, client.who.cid)
+
+    def check(self, monotonic: float) -> None:
+        """Twice a second: silent clients, sessions and wills whose time has come, tokens that ended or changed."""
+        now = self._clock.now()
+        verdicts: dict[int, str | None] = {}
+        for client in self.spaces.clients():
+            connection = client.connection
+            if connection is None:
+                if client.will is not None and client.will_at <= now:
+                    self._send_will(client, client.will)
+                if client.ends_at is not None and client.ends_at <= now:
+                    self.end(client)
+                continue
+            if connection.heard:
+                connection.heard, connection.idle_since = False, monotonic
+            elif connection.keep_alive and monotonic - connection.idle_since > connection.keep_alive * 1.5:
+                connection.disconnect(Reason.KEEP_ALIVE_TIMEOUT, "nothing came for one and a half times the keep alive")
+                continue
+            token_id = client.who.token.id
+            if token_id not in verdicts:
+                verdicts[token_id] = self._directory.token_alive(token_id)
+            why_not = verdicts[token_id]
+            if why_not is not None:
+                connection.disconnect(Reason.NOT_AUTHORIZED, why_not)
+
+    def token_changed(self, token_id: int) -> None:
+        """A token was changed: what its clients may do follows."""
+        entry = self._directory.find(TOKENS, token_id)
+        if entry is None or not isinstance(entry.item, Token):
+            return
+        for client in self.spaces.clients():
+            if client.who.token.id == token_id:
+                client.who = self.principal(entry.item)
+        self.spaces.all_changed()
+
+    def take_up(
+        self, client: Client, connected: bool, ends_at: float | None, will: Will | None, will_at: float
+    ) -> None:
+        """A session as the store had it, at the start.
+
+        Args:
+            connected: whether its client was connected when the server was killed: its connection ended then.
+        """
+        self.spaces.of(client.who.cid).clients[client.session.client_id] = client
+        now = self._clock.now()
+        client.ends_at = ends_at
+        if connected:
+            client.ends_at = now + client.expiry if client.expiry != NEVER else None
+            if will is not None:
+                self._leave_will(client, will, now)
+        elif will is not None:
+            client.will, client.will_at = will, will_at
+        self._keeper.save(client, connected=False)
+
+    def shut_down(self) -> None:
+        """Tell every client that the server goes."""
+        for client in self.spaces.clients():
+            if client.connection is not None:
+                client.connection.disconnect(Reason.SERVER_SHUTTING_DOWN, "the server stops")
+
+    def durable(self, ticket: int) -> None:
+        """A batch of the keeper is committed: acknowledgements that waited for it go out."""
+        for connection in list(self._waiting):
+            connection.durable(ticket)
+            if not connection.waits:
+                self._waiting.discard(connection)
+
+    def waits(self, connection: Connection) -> None:
+        """A connection holds acknowledgements back until what they promise is committed."""
+        self._waiting.add(connection)
+
+    # --- sessions as others see them ----------------------------------------------------------------------------
+
+    def view(self, client: Client) -> dict[str, Json]:
+        """A session as REST and its state topic show it (mqtt-api.md 2.2)."""
+        session = client.session
+        return {
+            "id": session.id,
+            "cid": client.who.cid,
+            "client_id": session.client_id,
+            "ip": client.source,
+            "connected": client.connection is not None,
+            "clean": client.clean,
+            "expires": client.ends_at or 0,
+            "expiry": client.expiry,
+            "version": client.version,
+            "created": client.created,
+            "size": session.held_bytes,
+            "messages": session.waiting,
+        }
+
+    def announce(self, client: Client) -> None:
+        """Publish a session's state."""
+        topic = f"flespi/state/mqtt/sessions/{client.session.id}"
+        if not self.spaces.plan(client.who.cid, topic).nobody:
+            self._journal.state(topic, self.view(client), client.who.cid)
+
+    def _log(self, kind: Log, who: Principal, client_id: str, connection: Connection, **fields: Json) -> None:
+        said = {"client_id": client_id, "ip": connection.source, "token_id": who.token.id, **fields}
+        self._journal.log(kind, OriginType.CUSTOMER, who.cid, who.cid, said)
+
+
+_NOT_PASSED_ON = frozenset({"message_expiry_interval", "will_delay_interval"})
+
+
+def _cid_of(said: Properties) -> int | None:
+    """The user property `cid` of a SUBSCRIBE (mqtt-api.md 4.3). Raises ProtocolError."""
+    for name, value in said.get("user_property", ()):
+        if name == "cid":
+            if not (value.isascii() and value.isdecimal() and len(value) < 17):
+                raise MqttError(
+                    Reason.IMPLEMENTATION_SPECIFIC, f"the user property cid must be a number, not {value[:40]!r}"
+                )
+            return int(value)
+    return None

@@ -1,0 +1,171 @@
+"""MQTT over TCP and TLS: sockets to connections and back (asyncio; uvloop where it is installed)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from wayframe.mqtt import Connection
+
+from .broker import Broker
+
+_CONNECT_S = 15.0
+"""A peer that has not sent CONNECT by then is closed (3.1.0)."""
+_LINGER_S = 2.0
+_HIGH_WATER = 256 << 10
+_BACKLOG = 2048
+_CHECK_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class _Peer(asyncio.Protocol):
+    """One socket."""
+
+    __slots__ = ("_broker", "_peers", "_timer", "connection", "transport")
+
+    def __init__(self, broker: Broker, peers: set[_Peer]) -> None:
+        self._broker = broker
+        self._peers = peers
+        self._timer: asyncio.TimerHandle | None = None
+        self.transport: asyncio.Transport
+        self.connection: Connection
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        broker = self._broker
+        self.connection = connection = Connection(broker, peer[0] if peer else "", broker.outbox.add)
+        connection.flush = self.flush
+        connection.idle_since = time.monotonic()
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._peers.add(self)
+        if len(self._peers) > broker.settings.connections + 100:
+            transport.abort()
+            return
+        self._timer = asyncio.get_running_loop().call_later(_CONNECT_S, self._too_late)
+
+    def data_received(self, data: bytes) -> None:
+        self._broker.counters.bytes_in += len(data)
+        self.connection.receive(data)
+        if self._timer is not None and self.connection.session is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        """The peer does not read: it is not read either, and gets no more of QoS 0."""
+        self.connection.choked = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.connection.choked = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._go_on()
+
+    def flush(self) -> None:
+        """Carry what waits to the socket."""
+        connection, transport = self.connection, self.transport
+        pending = connection.pending
+        if pending and not transport.is_closing():
+            data = pending[0] if len(pending) == 1 else b"".join(pending)
+            pending.clear()
+            self._broker.counters.bytes_out += len(data)
+            transport.write(data)
+        else:
+            pending.clear()
+        if connection.closing:
+            self._close()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        session = self.connection.session
+        if session is not None and not self.connection.choked and session.more:
+            asyncio.get_running_loop().call_soon(session.pump)
+
+    def _close(self) -> None:
+        """Let what was written reach the peer: a reset at once would swallow it (mqtt-api.md 11)."""
+        transport = self.transport
+        if transport.is_closing() or (self._timer is not None and self.connection.lingers):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.connection.lingers:
+            self._timer = None
+            transport.close()
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._timer = asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
+
+    def _too_late(self) -> None:
+        self._timer = None
+        self.transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._peers.discard(self)
+        self.connection.end_lost()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    loop.call_soon(work)
+
+
+class MqttListener:
+    """Listens on addresses for one broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._servers: list[asyncio.Server] = []
+        self._peers: set[_Peer] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to carry bytes and to look after time; `listen` opens doors."""
+        loop = asyncio.get_running_loop()
+        outbox = self._broker.outbox
+        outbox.schedule = lambda: _soon(loop, outbox.flush)
+        self._task = loop.create_task(self._check(), name="mqtt")
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Open a door; returns its port. Raises OSError."""
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Peer(self._broker, self._peers), host, port, ssl=tls, backlog=_BACKLOG
+        )
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            try:
+                self._broker.check(time.monotonic())
+            except Exception:
+                log.exception("mqtt_check_failed")
+
+    async def stop(self) -> None:
+        """Tell every client that the server goes, and close."""
+        for server in self._servers:
+            server.close()
+        self._broker.shut_down()
+        await asyncio.sleep(0)
+        self._broker.outbox.flush()
+        if self._peers:
+            await asyncio.sleep(0.1)
+        for peer in list(self._peers):
+            peer.transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

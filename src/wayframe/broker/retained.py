@@ -1,0 +1,214 @@
+"""Retained messages: those of clients are kept here by account, those of the house are derived from what is true now
+(`services.state`), never kept a second time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from wayframe.bus import split_filter
+from wayframe.model import Clock, Event
+from wayframe.mqtt import V5, Connection, Message
+from wayframe.services import Background
+
+from .clients import Client, Subscription
+from .keeper import Keeper, stored_message
+from .plans import Filters, Outbox
+from .spaces import event_message
+
+_AT_ONCE = 100
+"""Retained messages put before a client in one go; more come in turns, as it reads."""
+_MOST = 100_000
+"""Retained messages an account may have; one more replaces none and is not kept."""
+_TURN_S = 0.002
+_encode = msgspec.json.Encoder().encode
+
+Levels = list[tuple[str, ...]]
+"""A topic filter, cut: alternatives of each level."""
+
+
+class StateSource(Protocol):
+    """What is true now, as retained events."""
+
+    def find(self, cids: frozenset[int], levels: Levels) -> Iterator[Event]:
+        """Events of these accounts whose topics match the filter, by topic."""
+
+
+class _Node:
+    """A level of the tree of retained topics."""
+
+    __slots__ = ("children", "message")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.message: Message | None = None
+
+
+class Retained:
+    """Retained messages of every account."""
+
+    def __init__(
+        self,
+        *,
+        keeper: Keeper,
+        states: Sequence[StateSource],
+        family: Callable[[int], frozenset[int]],
+        clock: Clock,
+        outbox: Callable[[], Outbox],
+    ) -> None:
+        self._keeper = keeper
+        self._states = states
+        self._family = family
+        self._clock = clock
+        self._outbox = outbox
+        self._trees: dict[int, _Node] = {}
+        self._counts: dict[int, int] = {}
+        self._sending = Background("retained messages")
+        self.refused = 0
+        """Messages not kept because their account has too many."""
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def put(self, message: Message) -> None:
+        """A client published with RETAIN: kept, or removed by an empty payload (3.3.1.3)."""
+        if self._place(message):
+            self._keeper.retain(message.cid, message.topic, message if message.payload else None)
+
+    def restore(self, body: bytes) -> None:
+        """At the start: what was kept."""
+        message = stored_message(body)
+        if message.expires is None or message.expires > self._clock.now():
+            self._place(message)
+
+    def _place(self, message: Message) -> bool:
+        """Whether something changed."""
+        cid = message.cid
+        path = [self._trees.setdefault(cid, _Node())]
+        levels = message.topic.split("/")
+        if not message.payload:
+            return self._remove(cid, path[0], levels)
+        if self._counts.get(cid, 0) >= _MOST and self._find(path[0], levels) is None:
+            self.refused += 1
+            return False
+        node = path[0]
+        for level in levels:
+            node = node.children.setdefault(level, _Node())
+        self._counts[cid] = self._counts.get(cid, 0) + (node.message is None)
+        node.message = message
+        return True
+
+    @staticmethod
+    def _find(node: _Node | None, levels: list[str]) -> Message | None:
+        for level in levels:
+            node = node.children.get(level) if node is not None else None
+        return node.message if node is not None else None
+
+    def _remove(self, cid: int, root: _Node, levels: list[str]) -> bool:
+        path = [root]
+        for level in levels:
+            child = path[-1].children.get(level)
+            if child is None:
+                return False
+            path.append(child)
+        if path[-1].message is None:
+            return False
+        path[-1].message = None
+        self._counts[cid] -= 1
+        for node, level in zip(reversed(path[:-1]), reversed(levels), strict=True):
+            child = node.children[level]
+            if child.children or child.message is not None:
+                break
+            del node.children[level]
+        return True
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    def send(self, client: Client, connection: Connection, subscriptions: list[Subscription]) -> None:
+        """Put what is retained before a client that has just subscribed, behind the SUBACK that is about to go out."""
+        self._sending.spawn(self._send(client, connection, subscriptions))
+
+    async def _send(self, client: Client, connection: Connection, subscriptions: list[Subscription]) -> None:
+        count = 0
+        for subscription in subscriptions:
+            for message in self.matching(subscription):
+                if connection.closing or client.connection is not connection:
+                    return
+                filters = Filters(message, None)
+                if client.who.sees(message.topic) and filters.let(subscription):
+                    _deliver_retained(client, subscription, message, self._outbox())
+                    count += 1
+                if count >= _AT_ONCE:
+                    count = 0
+                    while True:
+                        await asyncio.sleep(_TURN_S)
+                        if not connection.choked or connection.closing:
+                            break
+
+    def matching(self, subscription: Subscription) -> Iterator[Message]:
+        """Retained messages of a subscription, by topic within each account; rights are not looked at yet."""
+        levels = split_filter(subscription.topic)
+        cids = self._family(subscription.client.who.cid)
+        if subscription.cid is not None:
+            cids = cids & {subscription.cid}
+        now = self._clock.now()
+        for cid in sorted(cids):
+            root = self._trees.get(cid)
+            if root is not None:
+                for message in list(_walk(root, levels, 0)):
+                    if message.expires is None or message.expires > now:
+                        yield message
+        if any(level in ("flespi", "+", "#") for level in levels[0]):
+            for source in self._states:
+                for event in source.find(cids, levels):
+                    yield event_message(event, _encode(event.payload))
+
+    async def stop(self) -> None:
+        """Send no more."""
+        await self._sending.settle(0.2)
+
+
+def _deliver_retained(client: Client, subscription: Subscription, message: Message, outbox: Outbox) -> None:
+    """One retained message, with RETAIN set ([MQTT-3.3.1-8])."""
+    connection, session = client.connection, client.session
+    if connection is None:
+        return
+    ids = (subscription.identifier,) if subscription.identifier and client.version == V5 else ()
+    qos = min(message.qos, subscription.qos)
+    delivery = message.delivery(client.version, qos, True, ids)
+    if qos:
+        session.deliver(delivery)
+    elif connection.choked:
+        outbox.dropped += 1
+    else:
+        connection.send(delivery)
+
+
+def _walk(node: _Node, levels: Levels, depth: int) -> Iterator[Message]:
+    """Messages below a node that match the levels from `depth` on, by topic."""
+    if depth == len(levels):
+        if node.message is not None:
+            yield node.message
+        return
+    alternatives = levels[depth]
+    if alternatives == ("#",):
+        yield from _everything(node, hidden=depth == 0)
+        return
+    names = sorted(node.children) if alternatives == ("+",) else sorted(alternatives)
+    for name in names:
+        child = node.children.get(name)
+        if child is not None and not (depth == 0 and alternatives == ("+",) and name.startswith("$")):
+            yield from _walk(child, levels, depth + 1)
+
+
+def _everything(node: _Node, *, hidden: bool) -> Iterator[Message]:
+    """Every message at a node and below it; topics that begin with `$` are hidden from a leading `#` (4.7.2)."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if each.message is not None:
+            yield each.message
+        names = sorted(each.children, reverse=True)
+        waiting += [each.children[name] for name in names if not (hidden and each is node and name.startswith("$"))]

@@ -1,0 +1,127 @@
+"""Topic spaces: every account has its own, and subscribers above it look into it (mqtt-api.md 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from wayframe.bus import Below, TopicTree
+from wayframe.model import Event
+from wayframe.mqtt import Message, Session
+
+from .clients import Client, Subscription
+from .plans import Outbox, Plan
+
+_PLANS = 200_000
+"""Topics whose plans are remembered, over all accounts."""
+
+
+class Space:
+    """One account's subscriptions and clients."""
+
+    __slots__ = ("cid", "clients", "plans", "tree")
+
+    def __init__(self, cid: int) -> None:
+        self.cid = cid
+        self.tree: TopicTree[Subscription] = TopicTree()
+        self.clients: dict[str, Client] = {}
+        """By client identifier."""
+        self.plans: dict[str, Plan] = {}
+        """By topic, for messages published in this account."""
+
+
+class Spaces:
+    """Finds who gets a message."""
+
+    def __init__(
+        self, outbox: Outbox, ancestors: Callable[[int], tuple[int, ...]], family: Callable[[int], frozenset[int]]
+    ) -> None:
+        """Args: `ancestors` of an account from itself upwards, `family` of an account from itself downwards."""
+        self._outbox = outbox
+        self._ancestors = ancestors
+        self._family = family
+        self._spaces: dict[int, Space] = {}
+        self._planned = 0
+
+    def __iter__(self) -> Iterator[Space]:
+        return iter(list(self._spaces.values()))
+
+    def of(self, cid: int) -> Space:
+        """An account's space."""
+        space = self._spaces.get(cid)
+        if space is None:
+            space = self._spaces[cid] = Space(cid)
+        return space
+
+    def clients(self) -> Iterator[Client]:
+        """Every client of every account."""
+        return (client for space in self for client in list(space.clients.values()))
+
+    # --- subscriptions ------------------------------------------------------------------------------------------
+
+    def add(self, subscription: Subscription) -> None:
+        """Hang a subscription in its tree. Raises `InvalidFilter`."""
+        space = self.of(subscription.client.who.cid)
+        space.tree.add(subscription.topic, subscription)
+        self.changed(space.cid)
+
+    def remove(self, subscription: Subscription) -> None:
+        """Take it away."""
+        space = self.of(subscription.client.who.cid)
+        space.tree.remove(subscription.topic, subscription)
+        self.changed(space.cid)
+
+    def changed(self, cid: int) -> None:
+        """Subscriptions, connections or rights in an account changed: plans that may know of them go."""
+        for space in (self._spaces.get(each) for each in self._family(cid)):
+            if space is not None and space.plans:
+                self._planned -= len(space.plans)
+                space.plans.clear()
+
+    def all_changed(self) -> None:
+        """The same for every account."""
+        for space in self._spaces.values():
+            space.plans.clear()
+        self._planned = 0
+
+    # --- delivery -----------------------------------------------------------------------------------------------
+
+    def plan(self, cid: int, topic: str) -> Plan:
+        """Who gets messages of an account with this topic."""
+        space = self.of(cid)
+        plan = space.plans.get(topic)
+        if plan is None:
+            if self._planned >= _PLANS:
+                self.all_changed()
+            self._planned += 1
+            plan = space.plans[topic] = Plan(self._interested(cid, topic))
+        return plan
+
+    def _interested(self, cid: int, topic: str) -> Iterator[Subscription]:
+        for account in self._ancestors(cid):
+            space = self._spaces.get(account)
+            if space is None:
+                continue
+            for subscription in space.tree.match(topic):
+                if subscription.cid in (None, cid) and subscription.client.who.sees(topic):
+                    yield subscription
+
+    def deliver(self, message: Message, publisher: Session | None = None) -> None:
+        """Put a message before everybody who gets it."""
+        plan = self.plan(message.cid, message.topic)
+        if not plan.nobody:
+            plan.deliver(message, publisher, self._outbox)
+
+    def below(self, cid: int, topic: str) -> list[Below[Subscription]]:
+        """Subscriptions to topics one level below `topic`, for records that stand for many topics."""
+        found = []
+        for account in self._ancestors(cid):
+            space = self._spaces.get(account)
+            below = space.tree.below(topic) if space is not None else None
+            if below is not None:
+                found.append(below)
+        return found
+
+
+def event_message(event: Event, payload: bytes) -> Message:
+    """An event of the platform as a message: QoS 1 (mqtt-api.md 5)."""
+    return Message(event.topic, payload, 1, event.retain, cid=event.cid, timestamp=event.timestamp, stamped=True)
