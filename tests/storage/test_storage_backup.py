@@ -210,7 +210,9 @@ async def test_a_backup_before_a_migration_can_be_restored(
     empty: Database, fresh_url: Callable[[str], str], blobs: DirectoryBlobs, tmp_path: Path
 ) -> None:
     await empty.upgrade("0001")
-    await AccountTable(empty).insert(Account(id=0, name="old"))
+    async with empty.write() as conn:
+        columns = "(id, owner_id, name, created, metadata, blocked)"
+        await conn.execute(text(f"INSERT INTO accounts {columns} VALUES (1, 0, 'old', 0, '{{}}', false)"))
     target = tmp_path / "before.tar"
     calls: list[str | None] = []
 

@@ -39,7 +39,9 @@ class Account(Struct, frozen=True, kw_only=True):
     metadata: dict[str, Json] = field(default_factory=dict)
     """Free keys."""
     blocked: bool = False
-    """A blocked account's tokens and devices are refused."""
+    """A blocked account's tokens and devices are refused, and those of its subaccounts."""
+    limit_id: int = 0
+    """Limits its parent has given it; 0 for none of its own."""
 
 
 class AccessType(IntEnum):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import bindparam, update
 
 from wayframe.model import Account, Token
+from wayframe.model.limits import Limit
 
 from . import schema
 from ._rows import Rows
@@ -18,6 +19,13 @@ class AccountTable(Rows[Account]):
 
     def __init__(self, db: Database) -> None:
         super().__init__(db, schema.accounts, Account)
+
+
+class LimitTable(Rows[Limit]):
+    """Sets of limits."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, schema.limits, Limit)
 
 
 class TokenTable(Rows[Token]):

@@ -10,7 +10,7 @@ from wayframe.model.items import Assignment, DeletedItem, DeviceSetting, Geofenc
 
 from . import _item_schema as schema
 from ._rows import Rows
-from .accounts import AccountTable, TokenTable
+from .accounts import AccountTable, LimitTable, TokenTable
 from .database import Database
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 
@@ -21,6 +21,7 @@ class ItemTables:
     def __init__(self, db: Database) -> None:
         self.accounts = AccountTable(db)
         self.tokens = TokenTable(db)
+        self.limits = LimitTable(db)
         self.channels = ChannelTable(db)
         self.devices = DeviceTable(db)
         self.telemetry = TelemetryTable(db)

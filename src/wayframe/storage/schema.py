@@ -110,8 +110,8 @@ class MediaStateText(TypeDecorator[MediaState]):
 metadata = MetaData()
 
 
-def _required(name: str, kind: Any, *rest: Any) -> Column[Any]:
-    return Column(name, kind, *rest, nullable=False)
+def _required(name: str, kind: Any, *rest: Any, **more: Any) -> Column[Any]:
+    return Column(name, kind, *rest, nullable=False, **more)
 
 
 def _where(condition: TextClause) -> dict[str, Any]:
@@ -140,6 +140,20 @@ accounts = Table(
     _required("created", Moment),
     _required("metadata", JsonText),
     _required("blocked", Boolean),
+    _required("limit_id", _INT64, server_default="0"),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    _id(),
+    _required("cid", _INT64, ForeignKey("accounts.id")),
+    _required("name", Words),
+    _required("description", Words),
+    _required("blocking_duration", _INT64),
+    _required("counts", JsonText),
+    _required("metadata", JsonText),
+    Index("limits_cid", "cid"),
 )
 
 tokens = Table(

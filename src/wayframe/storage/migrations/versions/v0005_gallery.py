@@ -11,7 +11,7 @@ from wayframe.model import MediaFile
 from wayframe.model.gallery import event_of
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
