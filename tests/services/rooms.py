@@ -17,6 +17,8 @@ from wayframe.services import (
     DEVICES,
     TOKENS,
     Alarms,
+    Assignments,
+    Bin,
     Caller,
     Catalogue,
     Commands,
@@ -34,7 +36,9 @@ from wayframe.services import (
     Processing,
     Quota,
     Recordings,
+    Removal,
     TokenKeys,
+    Traffic,
 )
 from wayframe.storage import (
     CommandTable,
@@ -44,6 +48,7 @@ from wayframe.storage import (
     ItemTables,
     LogTable,
     MediaTable,
+    PacketTable,
     StateTable,
     TelemetryTable,
 )
@@ -134,6 +139,8 @@ class Rooms:
             await self.workers.start()
         await self.spool.open()
         self.master_key = await self.directory.load() or self.master_key
+        await self.assignments.load()
+        await self.bin.load()
         self.announced_again = await self.history.recover()
         self.repaired = await self.media.load()
         await self.commands.load()
@@ -157,8 +164,9 @@ class Rooms:
         self.workers = MediaWorkers(1, MediaLimits(), self.conversion_slots)
         self.journal = Journal(LogTable(db), self.bus, self.links, clock)
         self.catalogue = Catalogue()
+        tables = ItemTables(db)
         self.directory = Directory(
-            tables=ItemTables(db), catalogue=self.catalogue, journal=self.journal, keys=TokenKeys(SECRET),
+            tables=tables, catalogue=self.catalogue, journal=self.journal, keys=TokenKeys(SECRET),
             clock=clock, defaults=Defaults(31_536_000, 31_536_000),
         )  # fmt: skip
         self.messages = MessageStore(db)
@@ -189,6 +197,13 @@ class Rooms:
             spool=self.spool, clock=clock,
         )  # fmt: skip
         self.alarms = Alarms(self.directory, StateTable(db), clock)
+        self.assignments = Assignments(tables.assignments, self.directory, self.journal)
+        self.bin = Bin(tables.deleted, self.directory, clock)
+        self.traffic = Traffic(PacketTable(db), self.directory, clock)
+        self.removal = Removal(
+            directory=self.directory, assignments=self.assignments, bin=self.bin, connections=self.connections,
+            commands=self.commands, media=self.media, history=self.history, traffic=self.traffic,
+        )  # fmt: skip
         self.media.complete_command = self.commands.done
         self.media.fail_command = self.commands.failed
         self.commands.media_runs = lambda command: self.media.carries(command) or self.recordings.carries(command)

@@ -23,6 +23,7 @@ class OriginType(IntEnum):
     GROUP = 31
     TOKEN = 33
     WEBHOOK = 36
+    GEOFENCE = 40
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -60,6 +60,12 @@ class Call:
         assert self.route.entity is not None, f"{self.route.path} names no entity"
         return self.route.entity
 
+    @property
+    def linked(self) -> str:
+        """Entity of the items that the second variable segment selects."""
+        assert self.route.linked is not None, f"{self.route.path} links nothing"
+        return self.route.linked
+
     async def entries(self, selector: str | None = None) -> list[Entry]:
         """The items that the first variable segment selects, among those the caller has the route's right on."""
         chosen = self.params[0] if selector is None else selector

@@ -9,12 +9,25 @@ from typing import Any
 from wayframe.model import NotFound
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
-from wayframe.services.entries import CHANNELS, CUSTOMER, DEVICES, TOKENS
+from wayframe.services.entries import (
+    CHANNELS,
+    CUSTOMER,
+    DELETED,
+    DEVICES,
+    GEOFENCES,
+    GROUPS,
+    PLUGINS,
+    STREAMS,
+    TOKENS,
+    WEBHOOKS,
+)
+from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
+from wayframe.services.sessions import MESSAGES, SESSIONS
 
 from . import schemas
 from .context import Call
 from .exchange import Answer, WrongMethod
-from .handlers import auth, catalogue, commands, connections, constants, history, items, media
+from .handlers import assignments, auth, catalogue, commands, connections, constants, history, items, media, mqtt
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -47,6 +60,8 @@ class Route:
     """Needs no token."""
     upload: bool = False
     """The body is streamed by the HTTP door, and never held in memory."""
+    linked: str | None = None
+    """Entity of the items that the second selector names, of an assignment; the token needs GET on those, too."""
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -56,10 +71,14 @@ class Route:
 
 _DEV = "/gw/devices/{devices}"
 _CHA = "/gw/channels/{channels}"
+_GRO = "/gw/groups/{groups}"
+_STR = "/gw/streams/{streams}"
+_PLU = "/gw/plugins/{plugins}"
 _TOK = "/platform/tokens/{tokens}"
 _CUS = "/platform/customer"
 _PRO = "/gw/channel-protocols/{protocols}"
 _H = schemas.HistoryData
+_SES = "/mqtt/sessions/{sessions}"
 _MESSAGE = schemas.Message
 
 
@@ -72,6 +91,39 @@ def _crud(root: str, variable: str, entity: str, body: Any, item: Any) -> tuple[
         Route("PUT", one, items.replace, f"Replace fields of {variable}", entity, result=item, body=body),
         Route("PATCH", one, items.merge, f"Merge into {variable}", entity, result=item, body=body),
         Route("DELETE", one, items.delete, f"Delete {variable}", entity, result=schemas.IdItem),
+    )
+
+
+def _owned(root: str, variable: str, entity: str, body: Any, item: Any) -> tuple[Route, ...]:
+    """The same with a log, and the move to another account."""
+    one = f"{root}/{{{variable}}}"
+    return (
+        *_crud(root, variable, entity, body, item),
+        Route(
+            "PUT", f"{one}/cid", items.move, f"Move {variable} to another account", entity, result=item,
+            body=schemas.Move,
+        ),
+        Route(
+            "GET", f"{one}/logs", history.logs, f"Logs of {variable}", entity, "logs", result=schemas.LogItem,
+            data=schemas.HistoryData,
+        ),
+    )  # fmt: skip
+
+
+def _links(root: str, entity: str, linked: str, item: Any) -> tuple[Route, ...]:
+    """Assign, read, take out: what a group, stream or plugin has with devices, channels and groups."""
+    parent, child = entity.rpartition("/")[2], linked.rpartition("/")[2]
+    path = f"{root}/{child}/{{{child}}}"
+    calls = (
+        ("GET", assignments.read, f"{child.title()} assigned to {parent}", None),
+        ("POST", assignments.assign, f"Assign {child} to {parent}", LinkBody),
+        ("PUT", assignments.replace, f"Replace values of {child} assigned to {parent}", LinkBody),
+        ("PATCH", assignments.merge, f"Merge values of {child} assigned to {parent}", LinkBody),
+        ("DELETE", assignments.unassign, f"Take {child} out of {parent}", None),
+    )
+    return tuple(
+        Route(method, path, handler, summary, entity, child, linked=linked, result=item, body=body)
+        for method, handler, summary, body in calls
     )
 
 
@@ -92,22 +144,61 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_CUS}/logs", history.customer_logs, "Logs of the account", CUSTOMER, "logs", schemas.LogItem,
           data=_H),
 
+    *_owned("/platform/webhooks", "webhooks", WEBHOOKS, WebhookBody, schemas.WebhookItem),
+    Route("GET", "/platform/deleted/{deleted}", items.read_deleted, "Deleted items", DELETED,
+          result=schemas.DeletedItem),
+    Route("DELETE", "/platform/deleted/{deleted}", items.forget, "Forget deleted items for good", DELETED,
+          result=schemas.IdItem),
+    Route("POST", "/platform/deleted/{deleted}/restore", items.restore, "Restore deleted items", DELETED,
+          result=schemas.IdItem),
+    Route("GET", "/platform/deleted/{deleted}/logs", history.deleted_logs, "Logs of deleted items", DELETED, "logs",
+          result=schemas.LogItem, data=_H),
+
     Route("GET", _PRO, catalogue.protocols, "Protocols", result=schemas.ProtocolItem),
     Route("GET", f"{_PRO}/device-types/{{types}}", catalogue.device_types, "Device types with their commands",
           result=schemas.DeviceTypeItem),
+    Route("GET", "/gw/stream-protocols/{protocols}", catalogue.stream_protocols, "Stream protocols",
+          result=schemas.TypeItem),
+    Route("GET", "/gw/plugin-types/{types}", catalogue.plugin_types, "Plugin types", result=schemas.TypeItem),
     Route("GET", "/gw/message-parameters/{parameters}", catalogue.message_parameters, "Message parameters",
           result=schemas.ParameterItem),
 
-    *_crud("/gw/channels", "channels", CHANNELS, ChannelBody, schemas.ChannelItem),
+    *_owned("/gw/groups", "groups", GROUPS, GroupBody, schemas.GroupItem),
+    *_links(_GRO, GROUPS, DEVICES, schemas.LinkItem),
+    *_links(_GRO, GROUPS, CHANNELS, schemas.LinkItem),
+    *_links(_GRO, GROUPS, GEOFENCES, schemas.LinkItem),
+    *_owned("/gw/streams", "streams", STREAMS, StreamBody, schemas.StreamItem),
+    *_links(_STR, STREAMS, DEVICES, schemas.LinkItem),
+    *_links(_STR, STREAMS, CHANNELS, schemas.LinkItem),
+    *_links(_STR, STREAMS, GROUPS, schemas.LinkItem),
+    *_owned("/gw/plugins", "plugins", PLUGINS, PluginBody, schemas.PluginItem),
+    *_links(_PLU, PLUGINS, DEVICES, schemas.PluginLinkItem),
+    *_links(_PLU, PLUGINS, GROUPS, schemas.PluginLinkItem),
+    Route("GET", f"{_PLU}/geofences/{{geofences}}", assignments.none, "Geofences assigned to plugins: none", PLUGINS,
+          "geofences"),
+    Route("GET", f"{_PLU}/packets", assignments.none, "Outside traffic of plugins: none", PLUGINS, "packets", data=_H),
+    *_owned("/gw/geofences", "geofences", GEOFENCES, GeofenceBody, schemas.GeofenceItem),
+
+    *_owned("/gw/channels", "channels", CHANNELS, ChannelBody, schemas.ChannelItem),
     Route("GET", f"{_CHA}/connections/{{connections}}", connections.read, "Connections over channels", CHANNELS,
           "connections", schemas.ConnectionItem),
     Route("DELETE", f"{_CHA}/connections/{{connections}}", connections.close, "Close connections", CHANNELS,
           "connections", schemas.IdItem),
-    Route("GET", f"{_CHA}/idents/{{idents}}", connections.idents, "Devices connected over channels", CHANNELS,
-          "idents"),
-    Route("GET", f"{_CHA}/logs", history.logs, "Logs of channels", CHANNELS, "logs", schemas.LogItem, data=_H),
+    Route("GET", f"{_CHA}/idents", connections.idents, "Idents seen on channels", CHANNELS, "idents",
+          schemas.IdentItem),
+    Route("GET", f"{_CHA}/idents/{{idents}}", connections.idents, "Some idents seen on channels", CHANNELS,
+          "idents", schemas.IdentItem),
 
-    *_crud("/gw/devices", "devices", DEVICES, DeviceBody, schemas.DeviceItem),
+    *_owned("/gw/devices", "devices", DEVICES, DeviceBody, schemas.DeviceItem),
+    Route("GET", f"{_DEV}/metadata", items.read_metadata, "Metadata of devices", DEVICES, result=schemas.MetadataItem),
+    Route("PUT", f"{_DEV}/metadata", items.replace_metadata, "Replace the metadata of devices", DEVICES,
+          result=schemas.MetadataItem, body=dict[str, Any]),
+    Route("PATCH", f"{_DEV}/metadata", items.merge_metadata, "Merge into the metadata of devices", DEVICES,
+          result=schemas.MetadataItem, body=dict[str, Any]),
+    Route("GET", f"{_DEV}/packets", history.packets, "Raw traffic of devices", DEVICES, "packets", schemas.PacketItem,
+          data=_H),
+    Route("DELETE", f"{_DEV}/packets", history.delete_packets, "Forget the raw traffic of devices", DEVICES, "packets",
+          schemas.IdItem),
     Route("GET", f"{_DEV}/media", media.read, "List files", DEVICES, "media", schemas.MediaItem,
           data=schemas.MediaData),
     Route("POST", f"{_DEV}/media", media.upload, "Upload a file (multipart parts file and data)", DEVICES, "media",
@@ -143,7 +234,19 @@ ROUTES: tuple[Route, ...] = (
           schemas.IdItem, list[str]),
     Route("DELETE", f"{_DEV}/telemetry/{{names}}", history.delete_telemetry, "Forget values", DEVICES, "telemetry",
           schemas.IdItem),
-    Route("GET", f"{_DEV}/logs", history.logs, "Logs of devices", DEVICES, "logs", schemas.LogItem, data=_H),
+
+    Route("GET", _SES, mqtt.read, "MQTT sessions", SESSIONS, result=schemas.SessionItem),
+    Route("DELETE", _SES, mqtt.end, "End MQTT sessions", SESSIONS, result=schemas.IdItem),
+    Route("GET", f"{_SES}/subscriptions/{{subscriptions}}", mqtt.subscriptions, "Subscriptions of MQTT sessions",
+          SESSIONS, result=schemas.SubscriptionItem),
+    Route("DELETE", f"{_SES}/subscriptions/{{subscriptions}}", mqtt.unsubscribe, "Take subscriptions away", SESSIONS,
+          result=schemas.IdItem),
+    Route("GET", "/mqtt/messages/{messages}", mqtt.messages, "Retained messages of clients", MESSAGES,
+          result=schemas.RetainedItem),
+    Route("DELETE", "/mqtt/messages/{messages}", mqtt.clear, "Remove retained messages", MESSAGES,
+          result=schemas.IdItem),
+    Route("GET", "/mqtt/logs", mqtt.logs, "Connects, refusals and drops", SESSIONS, "logs",
+          result=schemas.LogItem, data=_H),
 )
 # fmt: on
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
+from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
 
 
 class DeviceItem(Struct, kw_only=True):
@@ -61,6 +62,47 @@ class TokenItem(Struct, kw_only=True):
     key: str = ""
 
 
+class SessionItem(Struct, kw_only=True):
+    """An MQTT session."""
+
+    id: int
+    cid: int
+    client_id: str
+    ip: str
+    connected: bool
+    clean: bool
+    expires: float
+    expiry: int
+    version: int
+    created: float
+    size: int
+    messages: int
+
+
+class SubscriptionItem(Struct, kw_only=True):
+    """A subscription of an MQTT session."""
+
+    id: int
+    session_id: int
+    topic: str
+    qos: int
+    no_local: bool
+    rap: bool
+    retain_handling: int
+    subscription_id: int
+
+
+class RetainedItem(Struct, kw_only=True):
+    """A retained message that a client published."""
+
+    id: int
+    cid: int
+    topic: str
+    payload: str
+    timestamp: float
+    expires: float
+
+
 class AccountItem(Struct, kw_only=True):
     """An account."""
 
@@ -71,6 +113,147 @@ class AccountItem(Struct, kw_only=True):
     counters: dict[str, Any]
     metadata: dict[str, Any]
     created: float
+
+
+class GroupItem(Struct, kw_only=True):
+    """A group."""
+
+    id: int
+    cid: int
+    name: str
+    color: str
+    metadata: dict[str, Any]
+
+
+class StreamItem(Struct, kw_only=True):
+    """A stream."""
+
+    id: int
+    cid: int
+    name: str
+    protocol_id: int
+    protocol_name: str
+    enabled: bool
+    queue_ttl: int
+    validate_message: str
+    configuration: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class PluginItem(Struct, kw_only=True):
+    """A plugin."""
+
+    id: int
+    cid: int
+    name: str
+    item_type: str
+    type_id: int
+    enabled: bool
+    required: bool
+    validate_message: str
+    priority: int
+    configuration: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class GeofenceItem(Struct, kw_only=True):
+    """A geofence."""
+
+    id: int
+    cid: int
+    name: str
+    enabled: bool
+    priority: int
+    geometry: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class WebhookItem(Struct, kw_only=True):
+    """A webhook."""
+
+    id: int
+    cid: int
+    name: str
+    enabled: bool
+    triggers: list[dict[str, Any]]
+    configuration: dict[str, Any] | list[dict[str, Any]]
+    metadata: dict[str, Any]
+
+
+class LinkItem(Struct, kw_only=True):
+    """An assigned item: its own id, and those of both sides as `group_id`, `device_id` and the like."""
+
+    id: int
+    name: str
+
+
+class PluginLinkItem(Struct, kw_only=True):
+    """An item assigned to a plugin, with the values given."""
+
+    id: int
+    plugin_id: int
+    name: str
+    fields: dict[str, Any]
+
+
+class DeletedItem(Struct, kw_only=True):
+    """A deleted item that can be restored."""
+
+    id: int
+    cid: int
+    type: int
+    item_id: int
+    origin: str
+    name: str
+    deleted: float
+    expires: float
+
+
+class TypeItem(Struct, kw_only=True):
+    """A plugin type or stream protocol, with the schema of its configuration."""
+
+    id: int
+    name: str
+    title: str
+    schema: dict[str, Any]
+
+
+class Move(Struct, kw_only=True):
+    """The account items go to."""
+
+    cid: int
+
+
+class MetadataItem(Struct, kw_only=True):
+    """Free keys of an item."""
+
+    id: int
+    metadata: dict[str, Any]
+
+
+class PacketItem(Struct, kw_only=True):
+    """A piece of raw traffic."""
+
+    timestamp: float
+    device_id: int
+    direction: Annotated[str, Meta(pattern="^(in|out)$")]
+    data: Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
+    source: str
+    transport: str
+
+
+class IdentItem(Struct, kw_only=True):
+    """An ident seen on a channel; `device_id` 0 and `last_seen` where nobody registered it."""
+
+    id: int
+    ident: str
+    channel_id: int
+    device_id: int
+    connections: int
+    registered: bool
+    source: str = ""
+    last_seen: float = 0
+    established: float = 0
 
 
 class RegionItem(Struct, kw_only=True, rename={"mqtt_ws": "mqtt-ws"}):
@@ -247,7 +430,9 @@ class MediaData(Struct, kw_only=True, rename={"from_": "from"}):
 TYPES: tuple[type, ...] = (
     DeviceBody, ChannelBody, TokenBody, AccountBody, CommandBody, DeviceItem, ChannelItem, TokenItem, AccountItem,
     RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
-    ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData,
+    ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, GroupBody, StreamBody,
+    PluginBody, GeofenceBody, WebhookBody, LinkBody, GroupItem, StreamItem, PluginItem, GeofenceItem, WebhookItem,
+    LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem,
 )  # fmt: skip
 """Every named shape."""
 

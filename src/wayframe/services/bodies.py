@@ -77,10 +77,9 @@ def parse_body(kind: type[BodyT], body: Json) -> BodyT:
 
 
 def given(body: Struct) -> dict[str, Any]:
-    """The fields a caller named."""
-    return {
-        name: value for name, value in ((f, getattr(body, f)) for f in body.__struct_fields__) if value is not UNSET
-    }
+    """The fields a caller named, as JSON values."""
+    named = ((name, getattr(body, name)) for name in body.__struct_fields__)
+    return {name: msgspec.to_builtins(value) for name, value in named if value is not UNSET}
 
 
 def merge(old: dict[str, Json], new: dict[str, Json]) -> dict[str, Json]:

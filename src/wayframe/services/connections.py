@@ -139,6 +139,10 @@ class Connections:
         while len(seen) > _UNKNOWN_IDENTS:
             seen.popitem(last=False)
 
+    def forget_channel(self, channel_id: int) -> None:
+        """A channel is gone."""
+        self._unknown.pop(channel_id, None)
+
     def unknown_idents(self, channel_id: int) -> Sequence[dict[str, Json]]:
         """Unknown idents that knocked at a channel, newest last."""
         seen = self._unknown.get(channel_id, OrderedDict())

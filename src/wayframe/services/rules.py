@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from wayframe.expressions import ExpressionError, Mode
+from wayframe.expressions import compile as compile_expression
 from wayframe.model import BadRequest, Device, Json, Token
 from wayframe.model.access import parse_access
 
@@ -20,6 +22,9 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 _KEY_ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
+PACKETS_TTL = "packets_ttl"
+"""The key of a device's configuration that turns the keeping of its raw traffic on."""
+MAX_PACKETS_TTL = 7 * 86_400
 _MIN_ROTATE = 1 << 20
 
 
@@ -60,8 +65,33 @@ def check_device(device: Device, *, needs_ident: bool) -> None:
         raise BadRequest("`configuration.ident` is required for this device type")
     if len(ident) > 128 or any(character < " " for character in ident):
         raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
+    packets_ttl(device)
     if device.media_rotate and device.media_rotate < _MIN_ROTATE:
         raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
+
+
+def check_expression(text: str, where: str, *, mode: Mode = Mode.FILTER, calculated: bool = False) -> None:
+    """An expression that is stored must compile; an empty one is none. Raises `BadRequest` with the column.
+
+    Args:
+        calculated: it may also look at the message before.
+    """
+    if text:
+        try:
+            compile_expression(text, Mode.CALC if calculated else mode)
+        except ExpressionError as error:
+            raise BadRequest(f"`{where}`: {error}") from None
+
+
+def packets_ttl(device: Device) -> int:
+    """Seconds a device's traffic is kept; 0: not at all. Raises `BadRequest` for a configuration that says nonsense."""
+    said = device.configuration.get(PACKETS_TTL, "0")
+    text = str(said)
+    if isinstance(said, bool) or not (
+        text.isascii() and text.isdecimal() and len(text) < 8 and int(text) <= MAX_PACKETS_TTL
+    ):
+        raise BadRequest(f"`configuration.{PACKETS_TTL}` must be 0..{MAX_PACKETS_TTL} seconds, as text; got {said!r}")
+    return int(text)
 
 
 def configured_number(configuration: Mapping[str, Json], name: str) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from wayframe.expressions import Environment, Selector
 from wayframe.model import NotFound
 from wayframe.model.access import Grant
 
-from .entries import CUSTOMER, DEVICES, Entry, compile_text
+from .entries import CUSTOMER, GROUPS, Entry, compile_text
 from .kinds import DeviceKind
 from .memory import Memory
 
@@ -20,40 +20,58 @@ Visible = Callable[[Entry], bool]
 
 
 async def select(memory: Memory, entity: str, selector: str, cid: int, allowed: Grant, now: float) -> list[Entry]:
-    """The items a selector names, among those an account may see and a grant covers, by rising id.
+    """The items of a kind that a selector names, among those an account may see and a grant covers, by rising id.
 
-    Rights are applied before selection, so a selector can never widen them (selectors.md 5). Raises `BadRequest` for a
-    malformed selector, `NotFound` where ids were named and none of them is there (ruling 9).
+    Raises `BadRequest` for a malformed selector, `NotFound` where ids were named and none of them is there (ruling 9).
     """
-    compiled = compile_text(selector)
-    accounts = memory.family(cid)
+    compiled, accounts = compile_text(selector), memory.family(cid)
+    few = _by_index(memory, entity, compiled)
+    items = memory.of(entity) if few is None else {entry.id: entry for entry in few}
+    everyone = allowed.everything and len(accounts) == len(memory.of(CUSTOMER))
+    groups = frozenset(entry.id for entry in memory.of(GROUPS).values() if entry.cid in accounts)
+    return await choose(items, entity, selector, None if everyone else accounts, allowed, now, groups)
+
+
+async def choose(
+    items: Mapping[int, Entry],
+    entity: str,
+    selector: str,
+    accounts: Collection[int] | None,
+    allowed: Grant,
+    now: float,
+    groups: Collection[int] = (),
+) -> list[Entry]:
+    """The same among these items. `accounts`: None for all; `groups`: those whose members a grant by group covers.
+
+    Rights are applied before selection, so a selector can never widen them (selectors.md 5).
+    """
+    compiled, env = compile_text(selector), Environment(now=now)
 
     def visible(entry: Entry) -> bool:
-        if entry.cid not in accounts:
+        if accounts is not None and entry.cid not in accounts:
             return False
-        return allowed.everything or allowed.covers(entry.id, (group["id"] for group in entry.view.get("groups", ())))
+        if allowed.everything:
+            return True
+        member_of = (group["id"] for group in entry.view.get("groups", ()) if group["id"] in groups)
+        return allowed.covers(entry.id, member_of)
 
-    items, env = memory.of(entity), Environment(now=now)
-    found = _named(memory, entity, compiled)
-    if found is None:
-        everyone = allowed.everything and len(accounts) == len(memory.of(CUSTOMER))
-        return await _scan(items, compiled, None if everyone else visible, env)
-    found = [entry for entry in found if visible(entry)]
-    if not found and compiled.ids is not None:
+    if compiled.ids is None:
+        everything = accounts is None and allowed.everything
+        return await _scan(items, compiled, None if everything else visible, env)
+    named = (items[item_id] for item_id in sorted(set(compiled.ids)) if item_id in items)
+    found = [entry for entry in named if visible(entry)]
+    if not found:
         missing = ",".join(str(item_id) for item_id in compiled.ids)
         raise NotFound(f"{entity}: no item {missing}", item_id=compiled.ids[0] if len(compiled.ids) == 1 else None)
     return [entry for entry in found if compiled.matches(entry.view, env)]
 
 
-def _named(memory: Memory, entity: str, compiled: Selector) -> list[Entry] | None:
-    """The few items a selector can mean, found without a scan; None where it takes one."""
-    items = memory.of(entity)
-    if compiled.ids is not None:
-        return [items[item_id] for item_id in sorted(set(compiled.ids)) if item_id in items]
+def _by_index(memory: Memory, entity: str, compiled: Selector) -> list[Entry] | None:
+    """The few items that can have the ident a selector asks for; None where it asks for none."""
     ident, kind = compiled.equalities.get("configuration.ident"), memory.kinds[entity]
-    if ident is not None and entity == DEVICES and isinstance(kind, DeviceKind):
-        return [items[item_id] for item_id in kind.with_ident(ident)]
-    return None
+    if ident is None or compiled.ids is not None or not isinstance(kind, DeviceKind):
+        return None
+    return [memory.of(entity)[device_id] for device_id in kind.with_ident(ident)]
 
 
 async def _scan(

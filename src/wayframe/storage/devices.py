@@ -85,6 +85,13 @@ class TelemetryTable:
             rows = await conn.execute(select(schema.telemetry.c.device_id, schema.telemetry.c.record))
             return {row.device_id: row.record for row in rows}
 
+    async def load(self, device_ids: Iterable[int]) -> dict[int, bytes]:
+        """The records of these devices."""
+        c = schema.telemetry.c
+        async with self._db.read() as conn:
+            rows = await conn.execute(select(c.device_id, c.record).where(self._db.among(c.device_id, device_ids)))
+            return {row.device_id: row.record for row in rows}
+
     async def save_many(self, records: Mapping[int, bytes]) -> None:
         """Write the records given."""
         if not records:

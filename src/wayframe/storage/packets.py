@@ -60,3 +60,14 @@ class PacketTable:
     async def purge(self, before: float) -> int:
         """Remove packets older than this time; returns how many."""
         return await purge(self._db, schema.packets, true(), before)
+
+    async def device_ids(self) -> list[int]:
+        """Devices that have packets."""
+        async with self._db.read() as conn:
+            return list((await conn.execute(select(_C.device_id).distinct())).scalars())
+
+    async def purge_device(self, device_id: int, before: float) -> None:
+        """Remove packets of one device that are older than this time."""
+        async with self._db.write() as conn:
+            old = (_C.device_id == device_id, _C.timestamp < before)
+            await conn.execute(delete(schema.packets).where(*old))

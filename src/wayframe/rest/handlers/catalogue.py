@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from wayframe.model import Json
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
+from wayframe.services import types
 
 from .shared import chosen, projected
 
@@ -25,6 +26,16 @@ async def device_types(call: Call) -> Answer:
     ids = {view["id"] for view in wanted}
     types = {view["id"]: view for view in catalogue.type_views() if view["protocol_id"] in ids}
     return projected(call, chosen(types, call.params[1], "device type"))
+
+
+async def stream_protocols(call: Call) -> Answer:
+    """GET /gw/stream-protocols/{sel}."""
+    return projected(call, chosen(types.STREAMS.views(), call.params[0], "stream protocol"))
+
+
+async def plugin_types(call: Call) -> Answer:
+    """GET /gw/plugin-types/{sel}."""
+    return projected(call, chosen(types.PLUGINS.views(), call.params[0], "plugin type"))
 
 
 async def message_parameters(call: Call) -> Answer:

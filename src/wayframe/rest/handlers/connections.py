@@ -25,7 +25,7 @@ async def close(call: Call) -> Answer:
 
 
 async def idents(call: Call) -> Answer:
-    """GET /gw/channels/{sel}/idents/{sel}: connected devices, and idents that knocked and are not registered."""
+    """GET /gw/channels/{sel}/idents and /idents/{sel}: connected devices, and idents that knocked unregistered."""
     entries = await call.entries()
     lines: list[dict[str, Any]] = []
     for connection in call.services.connections.views(entries, "all", channels=True):
@@ -39,4 +39,4 @@ async def idents(call: Call) -> Answer:
         for seen in call.services.connections.unknown_idents(entry.id):
             lines.append({**seen, "channel_id": entry.id, "device_id": 0, "connections": 0, "registered": False})
     numbered = {number: {"id": number, **line} for number, line in enumerate(lines, 1)}
-    return projected(call, chosen(numbered, call.params[1], "ident"))
+    return projected(call, chosen(numbered, call.params[1] if len(call.params) > 1 else "all", "ident"))

@@ -87,6 +87,29 @@ async def logs(call: Call) -> Answer:
     )
 
 
+async def deleted_logs(call: Call) -> Answer:
+    """GET /platform/deleted/{sel}/logs: what happened to deleted items while they were there, kind by kind."""
+    asked = query.parse(_asked(call))
+    by_origin: dict[int, list[int]] = {}
+    for entry in await call.services.bin.select(call.caller, call.params[0], call.route.method):
+        by_origin.setdefault(entry.view["type"], []).append(entry.view["item_id"])
+    found: list[dict[str, Json]] = []
+    for origin, ids in by_origin.items():
+        found += await call.services.history.logs_of(origin, ids, asked)
+    found.sort(key=lambda record: record.get("timestamp", 0), reverse=asked.reverse)
+    return Answer(found[: asked.count])
+
+
+async def packets(call: Call) -> Answer:
+    """GET /packets: raw traffic."""
+    return Answer(list(await call.services.traffic.packets(await call.entries(), query.parse(_asked(call)))))
+
+
+async def delete_packets(call: Call) -> Answer:
+    """DELETE /packets: forget it."""
+    return Answer(list(await call.services.traffic.delete(await call.entries())))
+
+
 async def customer_logs(call: Call) -> Answer:
     """GET /platform/customer/logs."""
     asked = query.parse(_asked(call))

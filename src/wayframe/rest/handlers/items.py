@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wayframe.model import BadRequest, Json, Token
-from wayframe.model.query import HistoryQuery
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.rest.fields import project
+from wayframe.services.bin import FIELDS as BIN_FIELDS
 from wayframe.services.entries import (
-    CHANNELS,
     CUSTOMER,
     DEVICES,
     TOKENS,
     Entry,
 )
 
-from .shared import each, paged
+from .shared import each, paged, projected
 
 _DEFAULT_FIELDS: Mapping[str, tuple[str, ...]] = {
     TOKENS: (
@@ -124,34 +123,87 @@ async def _change(call: Call, entries: Sequence[Entry], *, patch: bool) -> Answe
 
 async def delete(call: Call) -> Answer:
     """DELETE: the selected items, with everything that hangs on them."""
-    before = _BEFORE_DELETE.get(call.entity)
 
     async def remove(entry: Entry) -> Json:
-        if before is not None:
-            await before(call, entry)
-        await call.services.directory.delete(call.caller, call.entity, entry)
+        await call.services.removal.remove(call.caller, call.entity, entry)
         return {"id": entry.id}
 
     return await each(await call.entries(), remove, "item")
 
 
-async def _clear_device(call: Call, entry: Entry) -> None:
-    """Connections first, so that nothing arrives any more; then what was stored."""
-    services = call.services
-    services.connections.close([entry], "all")
-    await services.commands.cancel(call.caller, [entry], "all")
-    await services.media.delete([entry])
-    await services.history.delete([entry], HistoryQuery())
+async def move(call: Call) -> Answer:
+    """PUT /cid: give the selected items to another account, the own one or one below it."""
+    body = call.request.json()
+    cid = body.get("cid") if isinstance(body, dict) and len(body) == 1 else None
+    if not isinstance(cid, int) or isinstance(cid, bool):
+        raise BadRequest('the body must be {"cid": the id of an account}', schema_hint=["cid"])
+    shown, account = _shower(call), cid
+
+    async def change(entry: Entry) -> Json:
+        return shown(await call.services.directory.move(call.caller, call.entity, entry, account))
+
+    return await each(await call.entries(), change, "item")
 
 
-async def _clear_channel(call: Call, entry: Entry) -> None:
-    call.services.connections.close([entry], "all", channels=True)
+# --- metadata ---------------------------------------------------------------------------------------------------------
 
 
-_BEFORE_DELETE: Mapping[str, Callable[[Call, Entry], Awaitable[None]]] = {
-    DEVICES: _clear_device,
-    CHANNELS: _clear_channel,
-}
+async def read_metadata(call: Call) -> Answer:
+    """GET /metadata: the free keys of the selected items."""
+    return Answer([_metadata(entry) for entry in await call.entries()])
+
+
+async def replace_metadata(call: Call) -> Answer:
+    """PUT /metadata: put other keys in place of all."""
+    return await _change_metadata(call, call.request.json(), patch=False)
+
+
+async def merge_metadata(call: Call) -> Answer:
+    """PATCH /metadata: add, change and (by null) remove keys."""
+    return await _change_metadata(call, call.request.json(), patch=True)
+
+
+async def _change_metadata(call: Call, metadata: Json, *, patch: bool) -> Answer:
+    async def change(entry: Entry) -> Json:
+        body = {"metadata": metadata}
+        return _metadata(await call.services.directory.update(call.caller, call.entity, entry, body, patch=patch))
+
+    return await each(await call.entries(), change, "item")
+
+
+def _metadata(entry: Entry) -> dict[str, Json]:
+    return {"id": entry.id, "metadata": entry.view["metadata"]}
+
+
+# --- the bin ----------------------------------------------------------------------------------------------------------
+
+
+async def read_deleted(call: Call) -> Answer:
+    """GET /platform/deleted/{sel}: what was deleted in the last 30 days."""
+    found = await call.services.bin.select(call.caller, call.params[0], call.route.method)
+    return projected(call, [entry.view for entry in found], BIN_FIELDS)
+
+
+async def restore(call: Call) -> Answer:
+    """POST /platform/deleted/{sel}/restore: put items back with the ids they had."""
+
+    async def put_back(entry: Entry) -> Json:
+        restored = await call.services.bin.restore(call.caller, entry)
+        return {"id": restored.id, "origin": entry.view["origin"]}
+
+    found = await call.services.bin.select(call.caller, call.params[0], call.route.method)
+    return await each(found, put_back, "item")
+
+
+async def forget(call: Call) -> Answer:
+    """DELETE /platform/deleted/{sel}: gone for good, with the messages that were kept of them."""
+
+    async def forget_one(entry: Entry) -> Json:
+        await call.services.removal.forget(entry)
+        return {"id": entry.id}
+
+    found = await call.services.bin.select(call.caller, call.params[0], call.route.method)
+    return await each(found, forget_one, "item")
 
 
 # --- the account: one item, selected by who asks ----------------------------------------------------------------------

@@ -6,6 +6,22 @@ class, where it has rules) here.
 
 from .accounts import AccountKind, TokenKind
 from .devices import CHANNEL_FIELDS, DEVICE_FIELDS, ChannelKind, DeviceKind
+from .groups import GeofenceKind, groups
 from .kind import Kind
+from .streams import PluginKind, StreamKind
+from .webhooks import WebhookKind
 
-__all__ = ["CHANNEL_FIELDS", "DEVICE_FIELDS", "AccountKind", "ChannelKind", "DeviceKind", "Kind", "TokenKind"]
+__all__ = [
+    "CHANNEL_FIELDS",
+    "DEVICE_FIELDS",
+    "AccountKind",
+    "ChannelKind",
+    "DeviceKind",
+    "GeofenceKind",
+    "Kind",
+    "PluginKind",
+    "StreamKind",
+    "TokenKind",
+    "WebhookKind",
+    "groups",
+]

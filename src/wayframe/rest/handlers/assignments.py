@@ -1,0 +1,113 @@
+"""What is assigned to groups, streams and plugins: /gw/groups/{sel}/devices/{sel} and the like (rest-api.md 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from wayframe.model import Json, NotFound
+from wayframe.model.items import Assignment
+from wayframe.rest.context import Call
+from wayframe.rest.exchange import Answer
+from wayframe.rest.fields import project
+from wayframe.services import Entry
+from wayframe.services.entries import PLUGINS
+
+from .shared import each, paged
+
+Linked = tuple[Entry, Assignment]
+"""An assigned item with its assignment."""
+
+
+async def read(call: Call) -> Answer:
+    """GET: within each selected item, the selected ones of those that are assigned to it."""
+    found = [linked for entry in await call.entries() for linked in await _linked(call, entry)]
+    return paged(call, found, _shower(call))
+
+
+async def assign(call: Call) -> Answer:
+    """POST: assign; the body may be empty. What is assigned already stays so."""
+    others = await call.services.directory.select(call.caller, call.linked, call.params[1], "GET")
+    return await _change(call, lambda entry: _these(others), patch=False)
+
+
+async def replace(call: Call) -> Answer:
+    """PUT: other values for what is assigned."""
+    return await _change(call, lambda entry: _assigned(call, entry), patch=False)
+
+
+async def merge(call: Call) -> Answer:
+    """PATCH: merge values."""
+    return await _change(call, lambda entry: _assigned(call, entry), patch=True)
+
+
+async def unassign(call: Call) -> Answer:
+    """DELETE: take the selected ones out."""
+    assignments, entries = call.services.assignments, await call.entries()
+    removed: list[dict[str, Json]] = []
+    for entry in entries:
+        others = await _assigned(call, entry)
+        await assignments.unassign(call.caller, call.entity, entry, call.linked, others)
+        removed += [{"id": other.id, f"{_one(call.entity)}_id": entry.id} for other in others]
+    if not removed and _names_ids(call.params[1]):
+        raise NotFound(f"{call.linked} {call.params[1]}: not assigned to any of these {call.entity}")
+    return Answer(removed)
+
+
+async def none(call: Call) -> Answer:
+    """GET of what can be assigned upstream and not here: nothing is."""
+    await call.entries()
+    return Answer([])
+
+
+async def _change(call: Call, others: Callable[[Entry], Awaitable[list[Entry]]], *, patch: bool) -> Answer:
+    assignments, shown = call.services.assignments, _shower(call)
+    body = call.request.json()
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+
+    async def change(entry: Entry) -> list[Json]:
+        chosen = await others(entry)
+        made = await assignments.assign(call.caller, call.entity, entry, call.linked, chosen, body, patch=patch)
+        return [shown(linked) for linked in zip(chosen, made, strict=True)]
+
+    answer = await each(await call.entries(), change, "item")
+    return Answer([item for part in answer.result for item in part], answer.errors)
+
+
+async def _these(others: list[Entry]) -> list[Entry]:
+    return others
+
+
+async def _linked(call: Call, entry: Entry) -> list[Linked]:
+    """What is assigned to an item, as far as the second selector names it and the caller may read it."""
+    assigned = call.services.assignments.of(call.entity, entry.id, call.linked)
+    by_id = {other.id: one for other, one in assigned}
+    chosen = await call.services.directory.among(
+        call.caller, call.linked, [other for other, _ in assigned], call.params[1]
+    )
+    return [(other, by_id[other.id]) for other in chosen]
+
+
+async def _assigned(call: Call, entry: Entry) -> list[Entry]:
+    return [other for other, _ in await _linked(call, entry)]
+
+
+def _shower(call: Call) -> Callable[[Linked], dict[str, Json]]:
+    parent, child = _one(call.entity), _one(call.linked)
+    default = ["id", f"{parent}_id", f"{child}_id", "name", *(["fields"] if call.entity == PLUGINS else [])]
+    paths = call.paths(default)
+
+    def show(linked: Linked) -> dict[str, Json]:
+        view: dict[str, Any] = call.services.assignments.view(call.entity, call.linked, *linked)
+        return project({name: value for name, value in view.items() if name != "telemetry_times"}, paths)
+
+    return show
+
+
+def _names_ids(selector: str) -> bool:
+    return selector.strip()[:1].isdigit()
+
+
+def _one(entity: str) -> str:
+    return entity.rpartition("/")[2][:-1]

@@ -1,0 +1,41 @@
+"""Groups, and geofences."""
+
+from __future__ import annotations
+
+from wayframe.model import BadRequest, OriginType
+from wayframe.model.items import Geofence, Group
+from wayframe.storage import ItemTables
+
+from ..entries import GEOFENCES, GROUPS
+from ..item_bodies import GeofenceBody, GroupBody
+from .kind import Kind
+
+_GROUP_FIELDS = ("id", "cid", "name", "color", "metadata")
+_GEOFENCE_FIELDS = ("id", "cid", "name", "enabled", "priority", "geometry", "metadata")
+
+
+def groups(tables: ItemTables) -> Kind[Group]:
+    """Groups have no rules of their own."""
+    return Kind(
+        GROUPS, OriginType.GROUP, tables.groups, Group, GroupBody, _GROUP_FIELDS,
+        memory={"plugins": [], "streams": [], "devices_count": 0, "channels_count": 0},
+    )  # fmt: skip
+
+
+class GeofenceKind(Kind[Geofence]):
+    """Geofences: an area must have a size."""
+
+    def __init__(self, tables: ItemTables) -> None:
+        super().__init__(
+            GEOFENCES, OriginType.GEOFENCE, tables.geofences, Geofence, GeofenceBody, _GEOFENCE_FIELDS,
+            required=["geometry"], memory={"groups": []},
+        )  # fmt: skip
+
+    def checked(self, item: Geofence) -> Geofence:
+        path = item.geometry.get("path")
+        if isinstance(path, list):
+            places = {(point["lat"], point["lon"]) for point in path}
+            least = 3 if item.geometry["type"] == "polygon" else 2
+            if len(places) < least:
+                raise BadRequest(f"`geometry.path` must name at least {least} different places")
+        return item

@@ -1,0 +1,68 @@
+"""Removing items with everything that hangs on them, and, after their time in the bin, what was kept of them."""
+
+from __future__ import annotations
+
+from .assignments import Assignments
+from .bin import Bin
+from .commands import Commands
+from .connections import Connections
+from .directory import Directory
+from .entries import CHANNELS, DEVICES, Caller, Entry
+from .history import History
+from .media import MediaStore
+from .traffic import Traffic
+
+
+class Removal:
+    """The verb "delete"."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        assignments: Assignments,
+        bin: Bin,
+        connections: Connections,
+        commands: Commands,
+        media: MediaStore,
+        history: History,
+        traffic: Traffic,
+    ) -> None:
+        self._directory = directory
+        self._assignments = assignments
+        self._bin = bin
+        self._connections = connections
+        self._commands = commands
+        self._media = media
+        self._history = history
+        self._traffic = traffic
+
+    async def remove(self, caller: Caller, entity: str, entry: Entry) -> None:
+        """Delete an item. A kind that can be restored goes to the bin; of a device, messages and telemetry stay with it
+        there, media files are gone at once. Raises `Forbidden`, `NotFound`, `Conflict`."""
+        kind = self._directory.kind(entity)
+        if entity == DEVICES:
+            # Connections first, so that nothing arrives any more; then what was stored.
+            self._connections.close([entry], "all")
+            await self._commands.cancel(caller, [entry], "all")
+            await self._media.delete([entry])
+            await self._traffic.forget([entry.id])
+        elif entity == CHANNELS:
+            self._connections.close([entry], "all", channels=True)
+            self._connections.forget_channel(entry.id)
+        await self._assignments.clear(caller, entity, entry)
+        if kind.restorable:
+            await self._bin.keep(entity, entry)
+        await self._directory.delete(caller, entity, entry)
+
+    async def expire(self) -> None:
+        """Remove what was in the bin for 30 days. Called with the upkeep."""
+        for entry in self._bin.expired():
+            await self.forget(entry)
+
+    async def forget(self, entry: Entry) -> None:
+        """Remove a deleted item for good, with what was kept of it."""
+        device_id = self._bin.device_id(entry)
+        if device_id is not None:
+            await self._history.forget(device_id)
+        await self._bin.forget(entry)
