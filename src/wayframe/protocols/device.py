@@ -31,6 +31,8 @@ class Endpoints:
     """TCP port of recorded video."""
     attachments_port: int
     """TCP port of alarm attachments."""
+    ftp_port: int = 0
+    """TCP port that takes files by FTP; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,40 @@ class AttachmentsExpected:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesExpected:
+    """The device was told to upload recordings by FTP. The gateway opens the door, and decides when all came."""
+
+    command_id: int
+    """The command behind it."""
+    user: str
+    """Login, for this request only."""
+    password: str
+    """Its password."""
+    folder: str
+    """Folder the device is told to use, from `/`."""
+    address: str
+    """`host:port` the device was told."""
+    channel: int
+    """Logical channel."""
+    start: float
+    """Begin of what was asked for, Unix seconds."""
+    duration: float
+    """Its length in seconds."""
+    timezone_offset_s: int
+    """Offset of the device's clock from UTC, for times in names."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesSent:
+    """The device says that the upload of `FilesExpected` ended."""
+
+    command_id: int
+    """Which command."""
+    ok: bool
+    """Whether it says that everything was uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Lasting things the device told of itself: audio and video attributes, terminal parameters, properties."""
 
@@ -209,7 +245,17 @@ class Close:
 
 
 SessionEvent = (
-    Identify | Reports | FileReceived | CommandUpdate | MediaExpected | AttachmentsExpected | Facts | Note | Close
+    Identify
+    | Reports
+    | FileReceived
+    | CommandUpdate
+    | MediaExpected
+    | AttachmentsExpected
+    | FilesExpected
+    | FilesSent
+    | Facts
+    | Note
+    | Close
 )
 
 
@@ -217,7 +263,7 @@ SessionEvent = (
 
 
 class MediaNews(Enum):
-    """What happened on the media connection of a command; the session's procedure decides what to ask next."""
+    """What happened on the media or FTP connections of a command; its procedure decides what to ask next."""
 
     CONNECTED = "connected"
     """The device opened the media connection."""
