@@ -187,6 +187,18 @@ class Settings(BaseSettings):
     public_attachments_port: int = _port(
         0, "Attachments port devices are told, when a firewall maps it; 0 for the same."
     )
+    ftp_port: int = _port(
+        0,
+        "FTP port for recordings that devices upload (request_video with method ftp; 8821 is usual); 0: none. FTP is "
+        "plain text, every request has a login of its own.",
+    )
+    public_ftp_port: int = _port(0, "FTP port devices are told, when a firewall maps it; 0 for the same.")
+    ftp_passive_ports: str = _setting(
+        "",
+        "Ports of FTP data connections, which a firewall must let in under the same numbers (8822-8841 is usual); "
+        "empty means any free port.",
+        form="first-last",
+    )
     jt808_auth: Literal["open", "strict"] = _setting(
         "open", "Whether a terminal without a valid authentication code may report (open) or is refused (strict)."
     )
@@ -275,6 +287,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{item!r} is no address and no network (written without host bits)") from None
         return value
 
+    @field_validator("ftp_passive_ports")
+    @classmethod
+    def _port_range(cls, value: str) -> str:
+        found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", value)
+        if value and (found is None or not 1024 <= int(found[1]) <= int(found[2]) <= 65535):
+            raise ValueError("two ports from 1024 to 65535, the lower first, are wanted: 8822-8841")
+        return value
+
     @field_validator("public_device_host")
     @classmethod
     def _host_only(cls, value: str) -> str:
@@ -287,6 +307,8 @@ class Settings(BaseSettings):
         taken: dict[int, str] = {}
         for port in self.ports:
             number = getattr(self, port.setting)
+            if number in self.passive_ports:
+                raise ValueError(f"{port.setting} {number} lies in ftp_passive_ports; each listener needs its own port")
             if number and number in taken:
                 raise ValueError(
                     f"{taken[number]} and {port.setting} are both {number}; each listener needs its own port"
@@ -303,7 +325,16 @@ class Settings(BaseSettings):
     @property
     def ports(self) -> tuple[Port, ...]:
         """The ports this node opens."""
-        return tuple(port for port in PORTS if self.tls == "on" or not port.tls)
+        ftp = self.ftp_port > 0
+        return tuple(
+            port for port in PORTS if (self.tls == "on" or not port.tls) and (ftp or port.setting != "ftp_port")
+        )
+
+    @property
+    def passive_ports(self) -> range:
+        """The ports of FTP data connections; none: any free one."""
+        first, _, last = self.ftp_passive_ports.partition("-")
+        return range(int(first), int(last) + 1) if first else range(0)
 
     @property
     def database(self) -> str:
@@ -371,6 +402,11 @@ class Settings(BaseSettings):
         """Attachments port that devices are told."""
         return self.public_attachments_port or self.attachments_port
 
+    @property
+    def told_ftp_port(self) -> int:
+        """FTP port that devices are told; 0 where the door is shut."""
+        return self.ftp_port and (self.public_ftp_port or self.ftp_port)
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -408,6 +444,13 @@ PORTS: tuple[Port, ...] = (
     Port("jt1078_playback_port", "device_host", "public_playback_port", "devices", "JT/T 1078 over TCP: recordings"),
     Port(
         "attachments_port", "device_host", "public_attachments_port", "devices", "JT/T 808 alarm attachments over TCP"
+    ),
+    Port(
+        "ftp_port",
+        "device_host",
+        "public_ftp_port",
+        "devices",
+        "FTP, and its data on ftp_passive_ports: recordings; shut unless it is set",
     ),
 )
 """Every port of a node; docs, doctor and the composition root read this one table."""

@@ -27,6 +27,7 @@ from wayframe.certificates import CertificateError, CertificateFiles, LocalAutho
 from wayframe.config import Settings
 from wayframe.gateway import Gateway, GatewaySettings
 from wayframe.media import MediaLimits, MediaWorkers
+from wayframe.intake import FtpIntake, FtpSettings
 from wayframe.metrics import registry_of
 from wayframe.model import Channel, Clock, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
@@ -59,6 +60,7 @@ from wayframe.services import (
     Services,
     TokenKeys,
     Traffic,
+    Transfers,
 )
 from wayframe.storage import (
     CommandTable,
@@ -198,9 +200,12 @@ class Node:
             history=history,
             traffic=traffic,
         )
+        transfers = Transfers(
+            media=media, commands=commands, blobs=self.blobs, clock=clock, max_upload=settings.max_upload_bytes
+        )
         self.services = Services(
             catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
-            assignments, bin, removal, traffic,
+            assignments, bin, removal, traffic, transfers,
         )  # fmt: skip
         self.gateway = Gateway(
             GatewaySettings(
@@ -213,6 +218,7 @@ class Node:
                 public_live_port=settings.public_live_port,
                 public_playback_port=settings.public_playback_port,
                 public_attachments_port=settings.public_attachments_port,
+                ftp_port=settings.told_ftp_port,
                 max_connections=settings.max_device_connections,
                 max_per_address=settings.max_connections_per_ip,
                 unknown_idents=settings.unknown_idents,
@@ -223,6 +229,10 @@ class Node:
             clock,
             self.ids,
         )
+        ftp = FtpSettings(
+            settings.device_host, settings.ftp_port, settings.public_device_host, settings.passive_ports
+        )
+        self.ftp = FtpIntake(ftp, transfers, self.gateway.admission)
         media.complete_command = commands.done
         media.fail_command = commands.failed
         commands.media_runs = self.gateway.media_runs
@@ -328,6 +338,7 @@ class Node:
         if self.certificate is not None:
             self._run(self._every(_CERTIFICATE_S, "the certificate", self._look_at_certificate), "certificate")
         self._run(self._every(_TOKENS_S, "ending tokens", services.directory.end_tokens), "tokens")
+        await self.ftp.start()
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):
             assert isinstance(entry.item, Channel)
@@ -356,7 +367,9 @@ class Node:
         await self.mqtt.stop()
         await asyncio.gather(*(door.stop() for door in self.doors.values()))
         await services.live.stop()
+        await self.ftp.stop()
         await self.gateway.stop()
+        await services.transfers.stop()
         await services.recordings.stop()
         await services.alarms.settle()
         await services.history.drain()

@@ -47,6 +47,8 @@ class GatewaySettings:
     """Port devices are told, 0 for the bound one; so with the next two."""
     public_playback_port: int
     public_attachments_port: int
+    ftp_port: int
+    """FTP port devices are told; 0: this server takes no files by FTP."""
     max_connections: int
     max_per_address: int
     unknown_idents: str
@@ -195,6 +197,7 @@ class Gateway:
             settings.public_live_port or ports["live"],
             settings.public_playback_port or ports["playback"],
             settings.public_attachments_port or ports["attachments"],
+            settings.ftp_port,
         )
 
     # --- sessions -----------------------------------------------------------------------------------------------
@@ -269,8 +272,14 @@ class Gateway:
     def media_runs(self, command_id: int) -> bool:
         """Whether media of a command is flowing or being stored: it needs its device no more, nor a repetition."""
         request = self.registry.request(command_id)
-        flowing = request is not None and request.connected
-        return flowing or self.services.recordings.carries(command_id) or self.services.media.carries(command_id)
+        if request is not None and request.connected:
+            return True
+        services = self.services
+        return (
+            services.recordings.carries(command_id)
+            or services.transfers.carries(command_id)
+            or services.media.carries(command_id)
+        )
 
     def orphaned(self, command_id: int) -> None:
         """Media of a command broke off, and the session that could ask for it again is gone."""
@@ -290,6 +299,9 @@ class Gateway:
         """A session gave a command up; what a recording has so far is kept as a partial file."""
         request = self.registry.release(command_id)
         if request is not None and request.feed is not None and request.feed.give_up(reason):
+            return
+        self.services.transfers.drop(command_id)
+        if self.services.transfers.carries(command_id):  # its files are here already
             return
         await self.services.commands.failed(command_id, reason, retry)
 

@@ -19,6 +19,8 @@ from wayframe.protocols.device import (
     DeviceSession,
     Facts,
     FileReceived,
+    FilesExpected,
+    FilesSent,
     Identify,
     MediaExpected,
     MediaNews,
@@ -140,6 +142,10 @@ class SignallingPeer(Peer):
                 self._spawn(self._file(event))
             case AttachmentsExpected():
                 self._attachments(event)
+            case FilesExpected():
+                self._files_expected(event)
+            case FilesSent():
+                self._gateway.services.transfers.sent(event.command_id, event.ok)
             case Facts():
                 self._facts(event)
             case Note():
@@ -261,6 +267,11 @@ class SignallingPeer(Peer):
         if self._entry is not None:
             self._gateway.expect_media(Request(event, self._entry, self._listening.channel.id, self))
 
+    def _files_expected(self, event: FilesExpected) -> None:
+        if self._entry is not None:
+            tell = partial(self.media_event, event.command_id)
+            self._gateway.services.transfers.expect(self._entry, self._listening.channel.id, event, tell)
+
     async def _file(self, event: FileReceived) -> None:
         entry = self._entry
         if entry is None:
@@ -320,6 +331,7 @@ class SignallingPeer(Peer):
         request = self._gateway.registry.release(command_id)
         if request is not None and request.feed is not None:
             request.feed.drop()
+        self._gateway.services.transfers.drop(command_id)
         if self._session is not None:
             self._session.cancel(command_id, self._gateway.clock.now())
             self._pump()

@@ -18,6 +18,7 @@ from ..jt1078.live_messages import (
 )
 from ..jt1078.times import bcd_to_unix, unix_to_bcd
 from .facts import attribute_values, parameter_values, property_values
+from .ftp_procedures import FtpClip
 from .ids import MessageId
 from .location import AlarmConfirmation, LocationAnswer, Tracking
 from .mapping import Moment, map_base, map_location
@@ -326,6 +327,8 @@ def procedure_for(request: CommandRequest, context: Context) -> Procedure | None
     """The procedure of a command, None if JT/T 808 has no counterpart."""
     if request.name == "request_media" and "media_id" in request.properties:
         return StoredMedia(request, context)
+    if request.name == "request_video" and request.properties.get("method") == "ftp":
+        return FtpClip(request, context)
     made = _PROCEDURES.get(request.name)
     if made is not None:
         return made(request, context)

@@ -101,7 +101,12 @@ _REQUEST_VIDEO = CommandSpec(
             "from": _FROM,
             "duration": _DURATION,
             "quality": _RECORDED_QUALITY,
-            "method": _choice("Method", ("auto", "stream"), "How the clip travels; `stream` plays it back.", "auto"),
+            "method": _choice(
+                "Method",
+                ("auto", "stream", "ftp"),
+                "How the clip travels: `stream` plays it back, cut exactly; with `ftp` the device uploads its files.",
+                "auto",
+            ),
         },
         ("channel", "from", "duration"),
     ),

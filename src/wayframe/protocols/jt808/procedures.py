@@ -6,6 +6,7 @@ connection, and the clock. It speaks through its context.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -63,6 +64,8 @@ class Context:
     """Channels busy with a playback, and the command behind it."""
     live: dict[int, int] = field(default_factory=dict)
     """Channels that stream live, and the command behind it."""
+    token_hex: Callable[[int], str] = secrets.token_hex
+    """Gives 2·n random hex digits."""
 
 
 class Procedure:

@@ -88,7 +88,7 @@ class Jt808Session:
         settings: SessionSettings | None = None,
         token_hex: Callable[[int], str] = secrets.token_hex,
     ) -> None:
-        """`secret` derives authentication codes; `token_hex(n)` gives 2·n random hex digits for alarm numbers."""
+        """`secret` derives authentication codes; `token_hex(n)` gives 2·n random hex digits: alarm numbers, logins."""
         self._endpoints = endpoints
         self._secret = secret
         self._settings = settings or SessionSettings()
@@ -106,6 +106,7 @@ class Jt808Session:
         self._held: list[Frame] = []
         self._owed: dict[int, Ack] = {}
         self._token = 0
+        self._token_hex = token_hex
         self._alarm_files = AlarmFiles(endpoints, token_hex)
         self._heard = 0.0
         self._heartbeat_s = 0.0
@@ -185,7 +186,7 @@ class Jt808Session:
             return
         self._state = _State.KNOWN
         self._known_by = None
-        self._context = Context(self._link, self._endpoints, profile, self._outbox.emit)
+        self._context = Context(self._link, self._endpoints, profile, self._outbox.emit, token_hex=self._token_hex)
         held, self._held = self._held, []
         for frame in held:
             if not self._closed:
