@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from tests.e2e.house import House
+from e2e.house import House
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BATCH = 1000

@@ -12,8 +12,8 @@ import asyncio
 import time
 
 from _bench import Row, finish, house, options, register
-from tests.e2e.house import House, driving
 
+from e2e.house import House, driving
 from wayframe.simulator import CameraConfig, Codec, Render, SimulatedVehicle, VehicleConfig, VideoFormat
 
 _DURATION = 10

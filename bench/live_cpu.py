@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 from _bench import CpuMeter, Row, end, finish, house, median, options, pid_of, register, spawn
 from _cameras import Pump, RtmpSource, TsSource, loop_kbit, recorders
-from tests.e2e.house import House
+
+from e2e.house import House
 
 _SETTLE_S = 12.0
 """Until the first segments leave the playlist: memory and disk are then as they stay."""

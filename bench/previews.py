@@ -22,8 +22,9 @@ from typing import BinaryIO
 from _bench import SERVER_CORE, CpuMeter, Row, end, finish, house, median, on_core, options, pid_of, register, spawn
 from live_cpu import free_ports
 from PIL import Image
-from tests.e2e.house import House
 from transfer import configure_nginx, upload
+
+from e2e.house import House
 
 _CONNECTIONS = 6
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)")

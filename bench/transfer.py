@@ -19,7 +19,8 @@ from pathlib import Path
 
 from _bench import CpuMeter, Row, end, finish, house, median, options, pid_of, register, spawn
 from live_cpu import free_ports
-from tests.e2e.house import House
+
+from e2e.house import House
 
 _EDGE = "b3nch"
 _READ = 1 << 20
