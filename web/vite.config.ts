@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// The pages are served by the Python package: /watch/{uuid}, /docs, /login/ and /formbox, with everything else below /assets.
+// The pages are served by the Python package: /watch/{uuid}, /docs, /login/, /formbox and /fleet, with everything else below /assets.
 // Nothing is inlined, because the pages' content policy allows own files only.
 export default defineConfig({
   build: {
@@ -9,7 +9,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
-    rollupOptions: { input: ['watch.html', 'docs.html', 'login.html', 'formbox.html'] },
+    rollupOptions: { input: ['watch.html', 'docs.html', 'login.html', 'formbox.html', 'fleet.html'] },
   },
   test: { include: ['test/**/*.test.ts'] },
 })

@@ -13,6 +13,7 @@ from wayframe import __version__
 from wayframe.services import DEVICES
 
 if TYPE_CHECKING:
+    from wayframe.broker import MqttDoor
     from wayframe.bus import Bus
     from wayframe.gateway import Gateway
     from wayframe.services import Services
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 class _NodeCollector(Collector):
     """Reads a running node."""
 
-    def __init__(self, services: Services, gateway: Gateway, bus: Bus) -> None:
+    def __init__(self, services: Services, gateway: Gateway, bus: Bus, mqtt: MqttDoor) -> None:
         self._services = services
         self._gateway = gateway
         self._bus = bus
+        self._mqtt = mqtt
 
     def collect(self) -> Iterator[Metric]:
         services, gateway = self._services, self._gateway
@@ -43,6 +45,26 @@ class _NodeCollector(Collector):
             "log_records_dropped": (services.journal.dropped, "Log records lost because the queue was full."),
             "device_connections_refused": (gateway.admission.refused, "Device connections refused by a limit."),
         }
+        broker = self._mqtt.broker
+        queued = [client.session for client in broker.spaces.clients()]
+        drops = broker.counters.drops
+        gauges |= {
+            "mqtt_connections": (broker.counters.connected, "MQTT clients connected."),
+            "mqtt_sessions": (len(queued), "MQTT sessions, those of absent clients included."),
+            "mqtt_queued_messages": (sum(each.waiting for each in queued), "Messages sessions wait for."),
+            "mqtt_queued_bytes": (sum(each.held_bytes for each in queued), "Bytes of those not sent yet."),
+        }
+        counters |= {
+            "mqtt_connects": (broker.counters.connects, "MQTT clients that came in."),
+            "mqtt_refused": (broker.counters.refused, "MQTT clients turned away."),
+            "mqtt_messages_received": (broker.counters.messages_in, "Messages clients published."),
+            "mqtt_bytes_received": (broker.counters.bytes_in, "Bytes from MQTT clients."),
+            "mqtt_bytes_sent": (broker.counters.bytes_out, "Bytes to MQTT clients."),
+            "mqtt_dropped_slow": (broker.outbox.dropped, "Messages of QoS 0 dropped for clients that do not read."),
+            "mqtt_dropped_full": (drops.queued, "Messages dropped because a session held too many."),
+            "mqtt_dropped_expired": (drops.expired, "Messages that expired before they could be sent."),
+            "mqtt_dropped_large": (drops.large, "Messages over a client's maximum packet size."),
+        }
         info = GaugeMetricFamily("wayframe_info", "The running version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
@@ -52,8 +74,8 @@ class _NodeCollector(Collector):
             yield CounterMetricFamily(f"wayframe_{name}", text, value=value)
 
 
-def registry_of(services: Services, gateway: Gateway, bus: Bus) -> CollectorRegistry:
+def registry_of(services: Services, gateway: Gateway, bus: Bus, mqtt: MqttDoor) -> CollectorRegistry:
     """A registry that reads these."""
     registry = CollectorRegistry()
-    registry.register(_NodeCollector(services, gateway, bus))
+    registry.register(_NodeCollector(services, gateway, bus, mqtt))
     return registry

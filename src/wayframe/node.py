@@ -52,6 +52,7 @@ from wayframe.services import (
     Live,
     LiveSettings,
     MediaStore,
+    MqttSessions,
     Processing,
     Quota,
     RateLimiter,
@@ -205,7 +206,7 @@ class Node:
         )
         self.services = Services(
             catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
-            assignments, bin, removal, traffic, transfers,
+            MqttSessions(directory), assignments, bin, removal, traffic, transfers,
         )  # fmt: skip
         self.gateway = Gateway(
             GatewaySettings(
@@ -239,7 +240,6 @@ class Node:
         connections.up = commands.wake
         connections.down = lambda entry: self.gateway.spawn(commands.connection_lost(entry))
         directory.channel_uris(self.gateway.uri)
-        self.metrics = registry_of(self.services, self.gateway, self.bus)
         secure = urlsplit(settings.secure_url)
         site = Site(
             public_url=links.base,
@@ -264,6 +264,7 @@ class Node:
             tls=self.certificate.context if self.certificate is not None else None,
         )
         history.heard = self.mqtt.settle
+        self.metrics = registry_of(self.services, self.gateway, self.bus, self.mqtt)
         app = build_app(self.rest, door, ready=self.ready, metrics=self.metrics, websocket=self.mqtt.websocket)
         self.doors: dict[str, HttpServer] = {}
         """HTTP listeners, by the setting of their port."""

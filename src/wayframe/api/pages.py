@@ -1,4 +1,4 @@
-"""The built pages (`/watch/{uuid}`, `/docs`, `/login/`, `/formbox`), and their scripts and styles."""
+"""The built pages (`/watch/{uuid}`, `/docs`, `/login/`, `/formbox`, `/fleet`), and their scripts and styles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wayframe.model import NotFound, Unavailable
 
 from .file_response import FileResponse
 
-PAGES = ("watch", "docs", "login", "formbox")
+PAGES = ("watch", "docs", "login", "formbox", "fleet")
 """Names of the pages, which are also the first segments of their paths."""
 _CONTENT_POLICY = {
     "default-src": "'none'",
@@ -31,6 +31,7 @@ _CONTENT_POLICY = {
 _OWN_POLICIES = {
     # Where a token is typed, nobody may draw something over the page.
     "login": {"img-src": "data:", "media-src": "'none'", "frame-ancestors": "'none'"},
+    "fleet": {"img-src": "data:", "media-src": "'none'", "frame-ancestors": "'none'"},
     # It talks to nobody but the page around it.
     "formbox": {"img-src": "data:", "media-src": "'none'", "connect-src": "'none'"},
 }

@@ -85,7 +85,6 @@ class Counters:
     connects: int = 0
     refused: int = 0
     messages_in: int = 0
-    messages_out: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     drops: Drops = field(default_factory=Drops)
@@ -253,10 +252,9 @@ class Broker:
         window = packet.properties.get("receive_maximum", 65535)
         self.counters.connected += 1
         self.counters.connects += 1
-        if client.persistent:
-            self._keeper.save(client, connected=True)
+        session.connection = connection
+        self.save(client)
         if client.subscriptions:
-            session.connection = connection
             self.spaces.changed(who.cid)
         connection.accept(session, present, said, window)
         self._log(Log.MQTT_CONNECTED, who, client_id, connection)
@@ -353,8 +351,11 @@ class Broker:
                 fresh.append(subscription)
         if fresh:
             self._retained.send(client, connection, fresh)
-        ticket = self._keeper.save(client, connected=True) if client.persistent else 0
-        return reasons, ticket
+        return reasons, self.save(client)
+
+    def save(self, client: Client) -> int:
+        """Write what changed of a client, if it is to outlive its connection. Returns the ticket, 0 if nothing is kept."""
+        return self._keeper.save(client, connected=client.connection is not None) if client.persistent else 0
 
     def _subscribe(
         self, client: Client, wish: Wish, identifier: int, cid: int | None
@@ -394,8 +395,7 @@ class Broker:
         client = connection.who
         assert isinstance(client, Client)
         reasons = [self.drop_subscription(client, text) for text in packet.filters]
-        ticket = self._keeper.save(client, connected=True) if client.persistent else 0
-        return reasons, ticket
+        return reasons, self.save(client)
 
     def drop_subscription(self, client: Client, text: str) -> Reason:
         """Take one subscription away."""
@@ -428,8 +428,7 @@ class Broker:
             self.end(client)
             return
         client.ends_at = now + client.expiry if client.expiry != NEVER else None
-        if client.persistent:
-            self._keeper.save(client, connected=False)
+        self.save(client)
         self.announce(client)
 
     def _leave_will(self, client: Client, will: Will, now: float) -> None:
@@ -510,7 +509,7 @@ class Broker:
                 self._leave_will(client, will, now)
         elif will is not None:
             client.will, client.will_at = will, will_at
-        self._keeper.save(client, connected=False)
+        self.save(client)
 
     def shut_down(self) -> None:
         """Tell every client that the server goes."""

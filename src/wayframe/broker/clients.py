@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wayframe.expressions import MqttFilter
 from wayframe.expressions import Subscription as Parsed
+from wayframe.model import Json
 from wayframe.mqtt import Connection, Session, Will, Wish
 
 from .rights import Principal
@@ -83,7 +84,7 @@ class Subscription:
         self.cid = cid
         """Only messages of this account (user property `cid` of SUBSCRIBE)."""
 
-    def shown(self) -> dict[str, object]:
+    def shown(self) -> dict[str, Json]:
         """As CONNACK and REST show it (mqtt-api.md 2.1)."""
         return {
             "topic": self.text,

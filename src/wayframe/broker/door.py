@@ -19,7 +19,7 @@ from .keeper import Keeper
 from .listener import MqttListener
 from .restoring import restore
 from .retained import Retained
-from .sessions import SessionTopics
+from .sessions import SessionDesk, SessionTopics
 from .websocket import MqttWebSocket
 
 log = structlog.get_logger(__name__)
@@ -78,6 +78,7 @@ class MqttDoor:
             ids=ids,
         )
         sessions.broker = self.broker
+        services.sessions.source = SessionDesk(self.broker, self._retained)
         self.keeper.committed = self.broker.durable
         self._calls = self.broker.calls = RestCalls(self.broker, rest)
         self._listener = MqttListener(self.broker)

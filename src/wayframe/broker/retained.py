@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -76,6 +76,17 @@ class Retained:
         """A client published with RETAIN: kept, or removed by an empty payload (3.3.1.3)."""
         if self._place(message):
             self._keeper.retain(message.cid, message.topic, message if message.payload else None)
+
+    def clear(self, cid: int, topic: str) -> None:
+        """Remove what is kept for a topic."""
+        self.put(Message(topic, b"", retain=True, cid=cid))
+
+    def of(self, cids: Iterable[int]) -> Iterator[Message]:
+        """Everything clients of these accounts published, by account and topic."""
+        for cid in sorted(cids):
+            root = self._trees.get(cid)
+            if root is not None:
+                yield from list(_everything(root, hidden=False))
 
     def restore(self, body: bytes) -> None:
         """At the start: what was kept."""

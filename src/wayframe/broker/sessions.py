@@ -1,13 +1,14 @@
-"""Sessions as others see them: over REST (`services.sessions`) and as retained state."""
+"""Sessions as others see them: for REST (`services.sessions`) and as retained state."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from wayframe.model import Event
+from wayframe.model import Event, Json, NotFound
 
-from .retained import Levels
+from .clients import Client
+from .retained import Levels, Retained
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -40,3 +41,53 @@ class SessionTopics:
             if chosen in (("#",), ("+",)) or session_id in chosen:
                 topic = "/".join((*_ROOT, session_id))
                 yield Event(topic, self.broker.view(client), client.who.cid, self.broker.now(), retain=True)
+
+
+class SessionDesk:
+    """The broker's sessions and retained messages, for REST (`services.SessionSource`)."""
+
+    def __init__(self, broker: Broker, retained: Retained) -> None:
+        self._broker = broker
+        self._retained = retained
+
+    def session_views(self, cids: frozenset[int]) -> dict[int, Mapping[str, Json]]:
+        """Sessions of these accounts by id."""
+        clients = (client for client in self._broker.spaces.clients() if client.who.cid in cids)
+        return {client.session.id: self._broker.view(client) for client in clients}
+
+    def _client(self, session_id: int) -> Client:
+        for client in self._broker.spaces.clients():
+            if client.session.id == session_id:
+                return client
+        raise NotFound(f"no session {session_id}")
+
+    def subscription_views(self, session_id: int) -> list[Mapping[str, Json]]:
+        """Subscriptions of a session, oldest first."""
+        return [each.shown() for each in self._client(session_id).subscriptions.values()]
+
+    def end_session(self, session_id: int) -> None:
+        """Disconnect its client, and forget everything."""
+        self._broker.end(self._client(session_id))
+
+    def unsubscribe(self, session_id: int, text: str) -> None:
+        """Take one of its subscriptions away."""
+        client = self._client(session_id)
+        self._broker.drop_subscription(client, text)
+        self._broker.save(client)
+
+    def retained_views(self, cids: frozenset[int]) -> list[Mapping[str, Json]]:
+        """Retained messages that clients of these accounts published, by account and topic."""
+        return [
+            {
+                "cid": message.cid,
+                "topic": message.topic,
+                "payload": message.payload.decode(errors="replace"),
+                "timestamp": message.timestamp,
+                "expires": message.expires or 0,
+            }
+            for message in self._retained.of(cids)
+        ]
+
+    def clear_retained(self, cid: int, topic: str) -> None:
+        """Remove one of them."""
+        self._retained.clear(cid, topic)

@@ -27,9 +27,10 @@ from .processing import Processing
 from .quota import Quota
 from .recordings import Recordings
 from .removal import Removal
+from .sessions import MqttSessions, SessionSource
+from .state import StateTopics
 from .traffic import Traffic
 from .transfers import Transfer, Transfers
-from .state import StateTopics
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Services:
     live: Live
     links: Links
     alarms: Alarms
+    sessions: MqttSessions
     assignments: Assignments
     bin: Bin
     removal: Removal
@@ -80,6 +82,7 @@ __all__ = [
     "Live",
     "LiveSettings",
     "MediaStore",
+    "MqttSessions",
     "NewFile",
     "Processing",
     "Quota",
@@ -87,6 +90,7 @@ __all__ = [
     "Recordings",
     "Removal",
     "Services",
+    "SessionSource",
     "StateTopics",
     "TokenKeys",
     "Traffic",
