@@ -38,6 +38,8 @@ MAX_FILES = 200
 """Most files of one transfer."""
 MAX_SESSIONS = 4
 """Most connections of one login at once."""
+_LOOK_S = 1.0
+"""The wall clock may be set: what it says is looked at so often."""
 _STEP = 1 << 20
 _HEAD = 4096
 _TIME = re.compile(r"(?<!\d)(20\d{6})[_-]?(\d{6})(?!\d)")
@@ -299,7 +301,7 @@ class Transfers:
                 return
             transfer.changed.clear()
             try:
-                async with asyncio.timeout(found):
+                async with asyncio.timeout(min(found, _LOOK_S)):
                     await transfer.changed.wait()
             except TimeoutError:
                 continue
