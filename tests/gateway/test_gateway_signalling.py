@@ -223,3 +223,23 @@ async def test_a_device_that_is_disabled_or_renumbered_loses_its_connection(door
     changed = {"configuration": {"ident": "13900000099"}}
     await doors.services.directory.update(doors.master, DEVICES, truck, changed, patch=True)
     await terminal.closed()
+
+
+async def test_raw_traffic_is_kept_from_the_first_byte_where_the_device_wants_it(doors: Doors) -> None:
+    truck = await doors.device(configuration={"ident": IDENT, "packets_ttl": "3600"})
+    quiet = await doors.device("13900000099")
+    terminal = await doors.sign_in()
+    other = await doors.sign_in("13900000099")
+    sent = terminal.frame(Msg.HEARTBEAT, b"")
+    terminal.raw(sent)
+    packets = await doors.services.traffic.packets([truck, quiet], HistoryQuery())
+    while packets[-1]["direction"] != "out" or not any(packet["data"] == sent.hex() for packet in packets):
+        await asyncio.sleep(0)
+        packets = await doors.services.traffic.packets([truck, quiet], HistoryQuery())
+    assert {packet["device_id"] for packet in packets} == {truck.id}
+    assert packets[0]["direction"] == "in" and packets[0]["data"].startswith("7e0100")  # the registration
+    assert packets[1]["direction"] == "out" and packets[1]["data"].startswith("7e8100")
+    assert all(packet["source"].startswith("127.0.0.1:") and packet["transport"] == "tcp" for packet in packets)
+    assert [packet["timestamp"] for packet in packets] == sorted(packet["timestamp"] for packet in packets)
+    terminal.close()
+    other.close()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .gateway import Gateway, Listening
 
 _DEFAULT_OFFSET_S = 8 * 3600
+_UNNOTED_BYTES = 4096
+"""Bytes of traffic of a connection that wait until its device is known."""
 
 
 class SignallingPeer(Peer):
@@ -49,6 +51,7 @@ class SignallingPeer(Peer):
         "_listening",
         "_messages",
         "_session",
+        "_unnoted",
         "_waking",
         "connection_id",
         "proven",
@@ -63,6 +66,7 @@ class SignallingPeer(Peer):
         self._ident = ""
         self._messages = 0
         self._waking: float | None = None
+        self._unnoted: list[tuple[bool, float, bytes]] = []
         self.connection_id = 0
         self.proven = False
 
@@ -77,6 +81,7 @@ class SignallingPeer(Peer):
         self._pump()
 
     def received(self, data: bytes) -> None:
+        self._note_traffic(data, received=True)
         if self._session is not None:
             self._session.receive(data, self._gateway.clock.now())
             self._pump()
@@ -86,6 +91,30 @@ class SignallingPeer(Peer):
         if self._session is not None:
             self._session.tick(self._gateway.clock.now())
             self._pump()
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self._note_traffic(data, received=False)
+        super().send(data)
+
+    def _note_traffic(self, data: bytes, *, received: bool) -> None:
+        """Keep raw traffic where the device wants it; what comes before it has said who it is waits, as long as it is
+        not much."""
+        entry, now = self._entry, self._gateway.clock.now()
+        if entry is None:
+            if sum(len(piece) for _, _, piece in self._unnoted) + len(data) <= _UNNOTED_BYTES:
+                self._unnoted.append((received, now, data))
+        elif self._gateway.services.traffic.wanted(entry.device):
+            traffic = self._gateway.services.traffic
+            traffic.note(entry.id, data, received=received, source=self.source, timestamp=now)
+
+    def _note_beginning(self, entry: Entry) -> None:
+        """The device is known: what it said before is its traffic, too."""
+        waiting, self._unnoted = self._unnoted, []
+        traffic = self._gateway.services.traffic
+        if traffic.wanted(entry.device):
+            for received, when, data in waiting:
+                traffic.note(entry.id, data, received=received, source=self.source, timestamp=when)
 
     def lost(self, reason: str) -> None:
         self._session = None
@@ -240,6 +269,7 @@ class SignallingPeer(Peer):
             self._refuse("another connection of this device is open, and this one has not presented its code")
             return
         self._entry, self._ident, self.proven = entry, entry.device.ident, event.proven
+        self._note_beginning(entry)
         self.log = self.log.bind(device=entry.id)
         now = self._gateway.clock.now()
         info = ConnectionInfo(

@@ -432,7 +432,8 @@ TYPES: tuple[type, ...] = (
     RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
     ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, GroupBody, StreamBody,
     PluginBody, GeofenceBody, WebhookBody, LinkBody, GroupItem, StreamItem, PluginItem, GeofenceItem, WebhookItem,
-    LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem,
+    LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem, SessionItem,
+    SubscriptionItem, RetainedItem,
 )  # fmt: skip
 """Every named shape."""
 

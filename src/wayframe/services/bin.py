@@ -44,6 +44,8 @@ class Bin:
     async def keep(self, entity: str, entry: Entry) -> None:
         """Put an item in the bin; it is about to be deleted."""
         data = msgspec.to_builtins(entry.item)
+        if "last_active" in entry.view:
+            data["last_active"] = entry.view["last_active"]
         item = DeletedItem(
             id=0, cid=entry.cid, type=int(self._directory.kind(entity).origin), item_id=entry.id,
             name=data.get("name", ""), deleted=self._clock.now(), data=data,

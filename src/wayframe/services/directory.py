@@ -321,13 +321,18 @@ class Directory:
         return entry
 
     async def put_back(self, entity: str, data: dict[str, Json], by: Mapping[str, Json]) -> Entry:
-        """Put a deleted item back, with the id it had. Raises `BadRequest`, `Conflict`, `NotFound`."""
+        """Put a deleted item back, with the id it had; `data` may also say `last_active`.
+
+        Raises `BadRequest`, `Conflict`, `NotFound`.
+        """
         kind = self.kind(entity)
         async with self._changing:
             item = kind.checked(msgspec.convert(data, kind.noun))
             entry = self._memory.place(entity, await kind.table.insert(item))
         for record in (await self._tables.telemetry.load([entry.id])).values() if entity == DEVICES else ():
             restore_telemetry(entry, record)
+        if data.get("last_active"):
+            self.heard(entry, data["last_active"])
         self._announce(kind, entry, Log.RESTORED, by, new=kind.state(entry))
         return entry
 

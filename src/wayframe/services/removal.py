@@ -47,6 +47,7 @@ class Removal:
             await self._commands.cancel(caller, [entry], "all")
             await self._media.delete([entry])
             await self._traffic.forget([entry.id])
+            await self._history.save_telemetry()  # what was not written yet would not come back with the device
         elif entity == CHANNELS:
             self._connections.close([entry], "all", channels=True)
             self._connections.forget_channel(entry.id)

@@ -65,7 +65,9 @@ def check_device(device: Device, *, needs_ident: bool) -> None:
         raise BadRequest("`configuration.ident` is required for this device type")
     if len(ident) > 128 or any(character < " " for character in ident):
         raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
-    packets_ttl(device)
+    if packets_ttl(device) < 0:
+        said = device.configuration[PACKETS_TTL]
+        raise BadRequest(f"`configuration.{PACKETS_TTL}` must be 0..{MAX_PACKETS_TTL} seconds, as text; got {said!r}")
     if device.media_rotate and device.media_rotate < _MIN_ROTATE:
         raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
 
@@ -84,14 +86,12 @@ def check_expression(text: str, where: str, *, mode: Mode = Mode.FILTER, calcula
 
 
 def packets_ttl(device: Device) -> int:
-    """Seconds a device's traffic is kept; 0: not at all. Raises `BadRequest` for a configuration that says nonsense."""
-    said = device.configuration.get(PACKETS_TTL, "0")
+    """Seconds a device's raw traffic is kept; 0: not at all; -1: the configuration says nonsense."""
+    said = device.configuration.get(PACKETS_TTL, 0)
     text = str(said)
-    if isinstance(said, bool) or not (
-        text.isascii() and text.isdecimal() and len(text) < 8 and int(text) <= MAX_PACKETS_TTL
-    ):
-        raise BadRequest(f"`configuration.{PACKETS_TTL}` must be 0..{MAX_PACKETS_TTL} seconds, as text; got {said!r}")
-    return int(text)
+    if isinstance(said, bool) or not (text.isascii() and text.isdecimal() and len(text) < 8):
+        return -1
+    return int(text) if int(text) <= MAX_PACKETS_TTL else -1
 
 
 def configured_number(configuration: Mapping[str, Json], name: str) -> int | None:

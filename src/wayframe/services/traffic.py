@@ -21,7 +21,7 @@ from wayframe.storage import PacketTable
 from .directory import Directory
 from .entries import Entry
 from .history import compiled_filter
-from .rules import MAX_PACKETS_TTL, packets_ttl
+from .rules import MAX_PACKETS_TTL, PACKETS_TTL, packets_ttl
 
 _KEPT = 5_000
 """Packets of a device at most."""
@@ -49,7 +49,7 @@ class Traffic:
     @staticmethod
     def wanted(device: Device) -> bool:
         """Whether a device's traffic is kept."""
-        return bool(packets_ttl(device))
+        return PACKETS_TTL in device.configuration and packets_ttl(device) > 0
 
     def note(self, device_id: int, data: bytes, *, received: bool, source: str, timestamp: float | None = None) -> None:
         """A piece went over a connection of a device whose traffic is wanted."""

@@ -27,6 +27,7 @@ async def read(call: Call) -> Answer:
 
 async def assign(call: Call) -> Answer:
     """POST: assign; the body may be empty. What is assigned already stays so."""
+    await call.entries()  # the right on the group comes first, and is what is missing where both are
     others = await call.services.directory.select(call.caller, call.linked, call.params[1], "GET")
     return await _change(call, lambda entry: _these(others), patch=False)
 
