@@ -75,6 +75,7 @@ from wayframe.storage import (
     PacketTable,
     StateTable,
     TelemetryTable,
+    UserTable,
     secret,
 )
 from wayframe.storage.messages import MessageStore
@@ -163,6 +164,7 @@ class Node:
         )
         processing = Processing(self.workers, self.blobs)
         quota = Quota(settings.device_media_limit, settings.min_free_disk_bytes, self.blobs.free_bytes)
+        quota.account_limit = lambda cid: directory.limits.value(cid, "device_media_storage")
         media = MediaStore(
             table=MediaTable(db),
             blobs=self.blobs,
@@ -201,6 +203,7 @@ class Node:
             history=history,
             traffic=traffic,
         )
+        removal.clear_account.append(UserTable(db).delete_of_account)
         transfers = Transfers(
             media=media, commands=commands, blobs=self.blobs, clock=clock, max_upload=settings.max_upload_bytes
         )
@@ -230,9 +233,7 @@ class Node:
             clock,
             self.ids,
         )
-        ftp = FtpSettings(
-            settings.device_host, settings.ftp_port, settings.public_device_host, settings.passive_ports
-        )
+        ftp = FtpSettings(settings.device_host, settings.ftp_port, settings.public_device_host, settings.passive_ports)
         self.ftp = FtpIntake(ftp, transfers, self.gateway.admission)
         media.complete_command = commands.done
         media.fail_command = commands.failed
@@ -347,6 +348,7 @@ class Node:
         services.directory.channel_uris(self.gateway.uri)
         self.bus.listen("flespi/log/gw/channels/+/created,updated,deleted", self._channel_changed)
         self.bus.listen("flespi/log/gw/devices/+/updated,deleted", self._device_changed)
+        self.bus.listen("flespi/log/platform/subaccounts/+/updated", self._account_changed)
         ports: dict[str, int | None] = {}
         for name, door in self.doors.items():
             await door.start()
@@ -477,6 +479,10 @@ class Node:
         else:
             assert isinstance(entry.item, Channel)
             self.gateway.spawn(self.gateway.open_channel(entry.item))
+
+    def _account_changed(self, event: Event) -> None:
+        """An account was changed: if it is blocked now, its devices are let go."""
+        self.gateway.check_devices(int(event.topic.split("/")[4]))
 
     def _device_changed(self, event: Event) -> None:
         """A device was changed or removed: a connection it may no longer have is closed."""

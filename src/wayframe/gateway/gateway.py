@@ -215,6 +215,16 @@ class Gateway:
         types = self.services.directory.catalogue.protocol(channel.protocol_id).device_types
         return int(channel.configuration.get("device_type_id", types[0].id))
 
+    def check_devices(self, account_id: int) -> None:
+        """Close the connections of devices that an account, or one below it, may no longer have."""
+        directory = self.services.directory
+        if not directory.blocked(account_id):
+            return
+        for device_id in list(self._signalling):
+            entry = directory.device(device_id)
+            if entry is not None and directory.blocked(entry.cid):
+                self.check_device(device_id)
+
     def check_device(self, device_id: int) -> None:
         """Close the connection of a device that is gone, disabled, or known by another ident now."""
         peer = self._signalling.get(device_id)
@@ -223,6 +233,8 @@ class Gateway:
         entry = self.services.directory.device(device_id)
         if entry is None or not entry.device.enabled:
             peer.end(23, "the device was disabled or deleted")
+        elif self.services.directory.blocked(entry.cid):
+            peer.end(23, "the account of the device is blocked")
         elif entry.device.ident != peer.ident:
             peer.end(18, "the device has another ident now")
 

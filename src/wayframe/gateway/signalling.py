@@ -227,6 +227,9 @@ class SignallingPeer(Peer):
                 Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": "the device is in another account"}
             )
             self._refuse(f"ident {ident} belongs to another account")
+        elif directory.blocked(entry.cid):
+            self._channel_log(Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": "the account is blocked"})
+            self._refuse(f"the account of device {entry.id} is blocked")
         elif not entry.device.enabled:
             self._channel_log(Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": "the device is disabled"})
             self._refuse(f"device {entry.id} is disabled")

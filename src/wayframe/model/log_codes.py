@@ -72,6 +72,7 @@ CLOSE_CODES: dict[int, str] = {
 
 ORIGINS: dict[int, str] = {
     1: "platform/customer",
+    4: "platform/limits",
     5: "platform/subaccounts",
     9: "gw/channels",
     11: "gw/devices",

@@ -15,6 +15,7 @@ class OriginType(IntEnum):
     """Kinds of items a log record can belong to, numbered as clients know them (rest-api.md 6.5)."""
 
     CUSTOMER = 1
+    LIMIT = 4
     SUBACCOUNT = 5
     CHANNEL = 9
     DEVICE = 11

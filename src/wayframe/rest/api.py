@@ -55,12 +55,14 @@ class RestApi:
         directory = self.services.directory
         headers = request.headers
         token = request.token or directory.authenticate(headers.get("authorization", ""), request.source)
-        self._limiter.take(token.id, self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._limiter.take(token.id, now)
+        directory.limits.count_call(token.cid, now)
         return directory.caller(
             token,
             cid=request.account(),
             app=headers.get("x-flespi-app", ""),
-            trace=headers.get("x-flespi-trace", ""),
+            trace=headers.get("x-flespi-trace") or headers.get("x-request-id", ""),
             source=request.source,
         )
 

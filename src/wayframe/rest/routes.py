@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wayframe.model import NotFound
+from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
 from wayframe.services.entries import (
@@ -16,8 +17,10 @@ from wayframe.services.entries import (
     DEVICES,
     GEOFENCES,
     GROUPS,
+    LIMITS,
     PLUGINS,
     STREAMS,
+    SUBACCOUNTS,
     TOKENS,
     WEBHOOKS,
 )
@@ -75,6 +78,8 @@ _GRO = "/gw/groups/{groups}"
 _STR = "/gw/streams/{streams}"
 _PLU = "/gw/plugins/{plugins}"
 _TOK = "/platform/tokens/{tokens}"
+_SUB = "/platform/subaccounts/{subaccounts}"
+_LIM = "/platform/limits/{limits}"
 _CUS = "/platform/customer"
 _PRO = "/gw/channel-protocols/{protocols}"
 _H = schemas.HistoryData
@@ -144,6 +149,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_CUS}/logs", history.customer_logs, "Logs of the account", CUSTOMER, "logs", schemas.LogItem,
           data=_H),
 
+    *_crud("/platform/subaccounts", "subaccounts", SUBACCOUNTS, SubaccountBody, schemas.SubaccountItem),
+    Route("GET", f"{_SUB}/logs", history.logs, "Logs of subaccounts", SUBACCOUNTS, "logs", schemas.LogItem, data=_H),
+    *_crud("/platform/limits", "limits", LIMITS, LimitBody, LimitItem),
+    Route("GET", f"{_LIM}/logs", history.logs, "Logs of limits", LIMITS, "logs", schemas.LogItem, data=_H),
     *_owned("/platform/webhooks", "webhooks", WEBHOOKS, WebhookBody, schemas.WebhookItem),
     Route("GET", "/platform/deleted/{deleted}", items.read_deleted, "Deleted items", DELETED,
           result=schemas.DeletedItem),

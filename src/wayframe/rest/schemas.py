@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
 from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
@@ -256,6 +257,18 @@ class IdentItem(Struct, kw_only=True):
     established: float = 0
 
 
+class SubaccountItem(Struct, kw_only=True):
+    """An account below another: `cid` is its parent, `id` what x-flespi-cid names."""
+
+    id: int
+    cid: int
+    name: str
+    limit_id: int
+    blocked: bool
+    created: float
+    metadata: dict[str, Any]
+
+
 class RegionItem(Struct, kw_only=True, rename={"mqtt_ws": "mqtt-ws"}):
     """The addresses of this server."""
 
@@ -434,6 +447,7 @@ TYPES: tuple[type, ...] = (
     PluginBody, GeofenceBody, WebhookBody, LinkBody, GroupItem, StreamItem, PluginItem, GeofenceItem, WebhookItem,
     LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem, SessionItem,
     SubscriptionItem, RetainedItem,
+    SubaccountBody, SubaccountItem, LimitBody, LimitItem,
 )  # fmt: skip
 """Every named shape."""
 

@@ -81,6 +81,10 @@ class Bin:
         now = self._clock.now()
         return [entry for entry in self._items.values() if entry.view["expires"] <= now]
 
+    def of_account(self, cid: int) -> list[Entry]:
+        """The deleted items of one account."""
+        return [entry for entry in self._items.values() if entry.cid == cid]
+
     async def forget(self, entry: Entry) -> None:
         """An item is gone for good."""
         self._items.pop(entry.id, None)

@@ -23,12 +23,25 @@ from wayframe.model import (
     Token,
 )
 from wayframe.model.access import Access, Grant, grant, parse_access
+from wayframe.model.limits import Limit
 from wayframe.model.log_codes import Log
 from wayframe.storage import ItemTables
 
 from .authentication import Authentication
 from .catalogue import Catalogue
-from .entries import CHANNELS, CUSTOMER, DEVICES, GROUPS, TOKENS, Caller, Defaults, Entry, Item, restore_telemetry
+from .entries import (
+    CHANNELS,
+    CUSTOMER,
+    DEVICES,
+    GROUPS,
+    LIMITS,
+    TOKENS,
+    Caller,
+    Defaults,
+    Entry,
+    Item,
+    restore_telemetry,
+)
 from .journal import Journal
 from .keys import TokenKeys
 from .kinds import (
@@ -37,12 +50,15 @@ from .kinds import (
     DeviceKind,
     GeofenceKind,
     Kind,
+    LimitKind,
     PluginKind,
     StreamKind,
+    SubaccountKind,
     TokenKind,
     WebhookKind,
     groups,
 )
+from .limits import Limits
 from .memory import Memory
 from .rules import new_key, token_end
 from .selection import choose, select
@@ -69,8 +85,11 @@ class Directory:
         self._devices = DeviceKind(tables.devices, catalogue, clock, defaults)
         self._channels = ChannelKind(tables.channels, catalogue)
         self._tokens = TokenKind(tables.tokens, keys, clock)
+        self._subaccounts, limits = SubaccountKind(tables.accounts, clock), LimitKind(tables.limits)
         kinds: list[Kind[Any]] = [
             AccountKind(tables.accounts),
+            self._subaccounts,
+            limits,
             self._tokens,
             self._channels,
             self._devices,
@@ -81,6 +100,11 @@ class Directory:
             WebhookKind(tables, defaults.destinations),
         ]
         self._memory = Memory(kinds)
+        self._subaccounts.lineage = self._memory.lineage
+        self._subaccounts.limit = self._limit
+        limits.accounts = self._all_accounts
+        self.limits = Limits(self._memory)
+        """What accounts may have at most."""
         self._authentication = Authentication(self._memory.of(TOKENS), self._memory.of(CUSTOMER), keys, clock)
         self._tokens.on_placed = self._authentication.add
         self._tokens.on_displaced = self._token_displaced
@@ -90,6 +114,15 @@ class Directory:
         """Held from reading an item to having written it, so that no change is lost under another."""
         self.updated: Callable[[str, Entry], Awaitable[None]] = _nobody
         """Called after an item was changed; what shows its name elsewhere follows."""
+
+    def _limit(self, limit_id: int) -> Limit | None:
+        entry = self.find(LIMITS, limit_id)
+        return entry.item if entry is not None and isinstance(entry.item, Limit) else None
+
+    def _all_accounts(self) -> Iterator[Account]:
+        for entry in self.entries(CUSTOMER):
+            assert isinstance(entry.item, Account)
+            yield entry.item
 
     # --- loading ------------------------------------------------------------------------------------------------
 
@@ -201,6 +234,10 @@ class Directory:
         if it still may. The end of a token by time is announced as its deletion, within a second."""
         return self._authentication.why_not(token_id)
 
+    def blocked(self, cid: int) -> bool:
+        """Whether an account or one above it is blocked, or gone."""
+        return self._authentication.blocked(cid)
+
     def caller(
         self, token: Token, *, cid: int | None = None, app: str = "", trace: str = "", source: str = ""
     ) -> Caller:
@@ -262,6 +299,7 @@ class Directory:
         """
         kind = self.kind(entity)
         async with self._changing:
+            self.limits.check_room(entity, cid)
             made = await kind.table.insert(kind.make(cid, body))
             entry = self._memory.place(entity, made)
         self._announce(kind, entry, Log.CREATED, by, new=kind.state(entry))
@@ -297,6 +335,7 @@ class Directory:
         kind = self.kind(entity)
         async with self._changing:
             base, before, old = f"flespi/state/{entity}/{entry.id}", entry.cid, kind.state(entry)
+            self.limits.check_room(entity, cid, leaving=before)
             moved = msgspec.structs.replace(entry.item, cid=cid)
             await kind.table.update(moved)
             self._memory.place(entity, moved)
@@ -328,6 +367,7 @@ class Directory:
         kind = self.kind(entity)
         async with self._changing:
             item = kind.checked(msgspec.convert(data, kind.noun))
+            self.limits.check_room(entity, item.cid)
             entry = self._memory.place(entity, await kind.table.insert(item))
         for record in (await self._tables.telemetry.load([entry.id])).values() if entity == DEVICES else ():
             restore_telemetry(entry, record)
@@ -344,30 +384,31 @@ class Directory:
         async with self._changing:
             if self.find(entity, entry.id) is not entry:
                 raise NotFound(f"{entity}: no item {entry.id}", item_id=entry.id)
+            kind.check_deletion(entry.item)
             await kind.table.delete([entry.id])
             self._memory.drop(entity, entry.id)
         self._announce_deletion(kind, entry, caller.said())
 
     def _announce_deletion(self, kind: Kind[Any], entry: Entry, by: Mapping[str, Json]) -> None:
-        old = kind.state(entry)
+        old, told = kind.state(entry), kind.account(entry)
         entry.view["deleted"] = True
         base = f"flespi/state/{kind.entity}/{entry.id}"
-        self._journal.state(f"{base}/deleted", True, entry.cid)
-        self._journal.log(Log.DELETED, kind.origin, entry.id, entry.cid, {"item_data": old, "old": old, **by})
-        self._journal.state_members(base, dict.fromkeys([*old, *entry.view]), entry.cid)
+        self._journal.state(f"{base}/deleted", True, told)
+        self._journal.log(Log.DELETED, kind.origin, entry.id, told, {"item_data": old, "old": old, **by})
+        self._journal.state_members(base, dict.fromkeys([*old, *entry.view]), told)
         if kind.entity == DEVICES:
-            self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), entry.cid)
-        self._journal.state(base, None, entry.cid)
+            self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), told)
+        self._journal.state(base, None, told)
 
     def _announce(
         self, kind: Kind[Any], entry: Entry, what: Log, by: Mapping[str, Json] | None = None, **states: Json
     ) -> None:
         """Log a change and publish the new retained state."""
-        state = states["new"]
+        state, told = states["new"], kind.account(entry)
         entry.changed = self._clock.now()
-        self._journal.log(what, kind.origin, entry.id, entry.cid, {"item_data": state, **states, **(by or {})})
-        self._journal.state(f"flespi/state/{kind.entity}/{entry.id}", state, entry.cid)
-        self._journal.state_members(f"flespi/state/{kind.entity}/{entry.id}", state, entry.cid)
+        self._journal.log(what, kind.origin, entry.id, told, {"item_data": state, **states, **(by or {})})
+        self._journal.state(f"flespi/state/{kind.entity}/{entry.id}", state, told)
+        self._journal.state_members(f"flespi/state/{kind.entity}/{entry.id}", state, told)
 
     def set_field(self, entity: str, entry: Entry, **values: Json) -> None:
         """Change fields that live in memory (`connected`, `groups`, `media_size`) and announce them."""

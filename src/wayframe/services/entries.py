@@ -12,8 +12,9 @@ import msgspec
 from wayframe.expressions import ExpressionError, Selector, SelectorError, compile_selector
 from wayframe.model import Account, BadRequest, Channel, Device, Token
 from wayframe.model.items import DeletedItem, Geofence, Group, Plugin, Stream, Webhook
+from wayframe.model.limits import Limit
 
-Item = Account | Token | Channel | Device | Group | Stream | Plugin | Geofence | Webhook | DeletedItem
+Item = Account | Limit | Token | Channel | Device | Group | Stream | Plugin | Geofence | Webhook | DeletedItem
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +78,8 @@ DEVICES = "gw/devices"
 CHANNELS = "gw/channels"
 TOKENS = "platform/tokens"
 CUSTOMER = "platform/customer"
+SUBACCOUNTS = "platform/subaccounts"
+LIMITS = "platform/limits"
 GROUPS = "gw/groups"
 STREAMS = "gw/streams"
 PLUGINS = "gw/plugins"

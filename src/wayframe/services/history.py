@@ -28,7 +28,7 @@ from wayframe.storage import LogTable, StateTable, TelemetryTable
 from wayframe.storage.messages import MessageStore
 
 from .directory import Directory
-from .entries import DEVICES, Entry
+from .entries import CUSTOMER, DEVICES, Entry
 from .journal import Journal
 from .journal import view as log_view
 from .links import Links
@@ -197,9 +197,14 @@ class History:
             self._bus.publish_record(f"flespi/state/{DEVICES}/{entry.id}/telemetry", changed, entry.cid, timestamp)
 
     def limits(self) -> dict[int, tuple[int, int]]:
-        """`messages_ttl` and `messages_rotate` by device, for retention."""
-        entries = self._directory.entries(DEVICES)
-        return {entry.id: (entry.device.messages_ttl, entry.device.messages_rotate) for entry in entries}
+        """`messages_ttl` and bytes of messages by device, for retention: `messages_rotate`, and at most the
+        `device_storage` of its account."""
+        found, most = {}, {account.id: self._directory.limits.value(account.id, "device_storage")
+                           for account in self._directory.entries(CUSTOMER)}  # fmt: skip
+        for entry in self._directory.entries(DEVICES):
+            rotate, limit = entry.device.messages_rotate, most.get(entry.cid, 0)
+            found[entry.id] = entry.device.messages_ttl, min(rotate or limit, limit or rotate)
+        return found
 
     # --- telemetry and its cursor -------------------------------------------------------------------------------
 

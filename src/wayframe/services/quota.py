@@ -23,6 +23,8 @@ class Quota:
         self._files: Counter[int] = Counter()
         self._live: Counter[int] = Counter()
         self._reserved: Counter[int] = Counter()
+        self.account_limit: Callable[[int], int] = lambda cid: 0
+        """Bytes a device of an account may store (`device_media_storage`); 0 for no limit."""
 
     def set_files(self, device_id: int, size: int) -> None:
         """Start from what the database says."""
@@ -56,8 +58,9 @@ class Quota:
         return self._files[device_id] + self._live[device_id] + self._reserved[device_id]
 
     def limit(self, device: Device) -> int:
-        """The size of a device's store: its rotation size, or the limit of this server."""
-        return min(device.media_rotate or self._device_limit, self._device_limit)
+        """The size of a device's store: its rotation size, at most the limits of this server and of its account."""
+        most = min(self._device_limit, self.account_limit(device.cid) or self._device_limit)
+        return min(device.media_rotate or most, most)
 
     def over(self, device: Device, more: int = 0) -> int:
         """Bytes by which the store would be too full with `more`; 0 if it fits."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from wayframe.model import Account
+
 from .assignments import Assignments
 from .bin import Bin
 from .commands import Commands
 from .connections import Connections
 from .directory import Directory
-from .entries import CHANNELS, DEVICES, Caller, Entry
+from .entries import CHANNELS, CUSTOMER, DEVICES, LIMITS, SUBACCOUNTS, TOKENS, Caller, Entry
 from .history import History
 from .media import MediaStore
 from .traffic import Traffic
+
+_LAST = (TOKENS, LIMITS)
+"""Of an account, what goes after everything else: limits are held by subaccounts."""
 
 
 class Removal:
@@ -36,6 +43,8 @@ class Removal:
         self._media = media
         self._history = history
         self._traffic = traffic
+        self.clear_account: list[Callable[[int], Awaitable[None]]] = []
+        """Called with the id of an account before it goes, for what is no item: its people."""
 
     async def remove(self, caller: Caller, entity: str, entry: Entry) -> None:
         """Delete an item. A kind that can be restored goes to the bin; of a device, messages and telemetry stay with it
@@ -48,6 +57,8 @@ class Removal:
             await self._media.delete([entry])
             await self._traffic.forget([entry.id])
             await self._history.save_telemetry()  # what was not written yet would not come back with the device
+        elif entity == SUBACCOUNTS:
+            await self._empty(caller, entry)
         elif entity == CHANNELS:
             self._connections.close([entry], "all", channels=True)
             self._connections.forget_channel(entry.id)
@@ -55,6 +66,24 @@ class Removal:
         if kind.restorable:
             await self._bin.keep(entity, entry)
         await self._directory.delete(caller, entity, entry)
+
+    async def _empty(self, caller: Caller, entry: Entry) -> None:
+        """Remove everything an account has, for good, its subaccounts first. It is blocked first, so that nobody adds
+        to it meanwhile."""
+        await self._directory.update(caller, SUBACCOUNTS, entry, {"blocked": True}, patch=True)
+        for child in self._directory.entries(SUBACCOUNTS):
+            assert isinstance(child.item, Account)
+            if child.item.owner_id == entry.id:
+                await self.remove(caller, SUBACCOUNTS, child)
+        others = [kind.entity for kind in self._directory.kinds() if kind.entity not in (*_LAST, CUSTOMER, SUBACCOUNTS)]
+        for entity in (*others, *_LAST):
+            for item in self._directory.entries(entity):
+                if item.cid == entry.id:
+                    await self.remove(caller, entity, item)
+        for kept in self._bin.of_account(entry.id):
+            await self.forget(kept)
+        for clear in self.clear_account:
+            await clear(entry.id)
 
     async def expire(self) -> None:
         """Remove what was in the bin for 30 days. Called with the upkeep."""

@@ -24,7 +24,7 @@ async def select(memory: Memory, entity: str, selector: str, cid: int, allowed: 
 
     Raises `BadRequest` for a malformed selector, `NotFound` where ids were named and none of them is there (ruling 9).
     """
-    compiled, accounts = compile_text(selector), memory.family(cid)
+    compiled, accounts = compile_text(selector), memory.seen(entity, cid)
     few = _by_index(memory, entity, compiled)
     items = memory.of(entity) if few is None else {entry.id: entry for entry in few}
     everyone = allowed.everything and len(accounts) == len(memory.of(CUSTOMER))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import delete
+
 from wayframe.model.users import PullHost, User
 
 from . import _gallery_schema as schema
@@ -14,6 +16,11 @@ class UserTable(Rows[User]):
 
     def __init__(self, db: Database) -> None:
         super().__init__(db, schema.users, User)
+
+    async def delete_of_account(self, cid: int) -> None:
+        """Remove the people of an account."""
+        async with self._db.write() as conn:
+            await conn.execute(delete(schema.users).where(schema.users.c.cid == cid))
 
 
 class PullHostTable(Rows[PullHost]):

@@ -51,16 +51,20 @@ def _key(call: Call, entry: Entry) -> Json:
     return call.services.directory.token_key(entry.item)
 
 
-def _nothing(call: Call, entry: Entry) -> Json:
-    return {}
+def _limits(call: Call, entry: Entry) -> Json:
+    return call.services.directory.limits.values(entry.id)
+
+
+def _counters(call: Call, entry: Entry) -> Json:
+    return call.services.directory.limits.counters(entry.id)
 
 
 _COMPUTED: Mapping[tuple[str, str], Callable[[Call, Entry], Json]] = {
     (DEVICES, "telemetry"): _telemetry,
     (DEVICES, "commands"): _commands,
     (TOKENS, "key"): _key,
-    (CUSTOMER, "limits"): _nothing,
-    (CUSTOMER, "counters"): _nothing,
+    (CUSTOMER, "limits"): _limits,
+    (CUSTOMER, "counters"): _counters,
 }
 """Fields that are worked out when somebody asks for them."""
 

@@ -9,6 +9,7 @@ from .devices import CHANNEL_FIELDS, DEVICE_FIELDS, ChannelKind, DeviceKind
 from .groups import GeofenceKind, groups
 from .kind import Kind
 from .streams import PluginKind, StreamKind
+from .subaccounts import LimitKind, SubaccountKind
 from .webhooks import WebhookKind
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "DeviceKind",
     "GeofenceKind",
     "Kind",
+    "LimitKind",
     "PluginKind",
     "StreamKind",
+    "SubaccountKind",
     "TokenKind",
     "WebhookKind",
     "groups",

@@ -67,6 +67,11 @@ class TokenKind(Kind[Token]):
         self.on_displaced(item)
 
 
+def account_view(account: Account) -> dict[str, Any]:
+    """An account from both sides: for those above it `cid` is its parent (rest-api.md 3.5)."""
+    return {**{name: getattr(account, name) for name in account.__struct_fields__}, "cid": account.owner_id}
+
+
 class AccountKind(Kind[Account]):
     """Accounts, as their owners see them."""
 
@@ -78,3 +83,6 @@ class AccountKind(Kind[Account]):
 
     def make(self, cid: int, body: Json) -> Account:
         raise Forbidden("the main account is made by the server")
+
+    def view(self, item: Account) -> dict[str, Any]:
+        return account_view(item)

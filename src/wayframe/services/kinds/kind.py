@@ -100,6 +100,13 @@ class Kind(Generic[ItemT]):
         """The default field set of an item, copied."""
         return {name: entry.view[name] for name in self.shown}
 
+    def account(self, entry: Entry) -> int:
+        """The account that is told of what happens to an item."""
+        return entry.cid
+
+    def check_deletion(self, item: ItemT) -> None:
+        """Raises `Conflict` where others hold on to it."""
+
     # --- indexes ------------------------------------------------------------------------------------------------
 
     def placed(self, item: ItemT) -> None:
