@@ -118,6 +118,7 @@ class Broker:
         self.spaces = Spaces(self.outbox, self.ancestors, directory.visible_accounts)
         self.calls: RestCalls | None = None
         """Answers REST calls that come as messages; set by the node."""
+        self._entities = frozenset(kind.entity for kind in directory.kinds())
         self._chains: dict[int, tuple[int, ...]] = {}
         self._waiting: set[Connection] = set()
 
@@ -126,6 +127,15 @@ class Broker:
     def now(self) -> float:
         """Unix seconds."""
         return self._clock.now()
+
+    def receive(self, connection: Connection, data: bytes) -> None:
+        """Bytes of a client. A fault of ours ends its connection and nobody else's."""
+        self.counters.bytes_in += len(data)
+        try:
+            connection.receive(data)
+        except Exception:
+            log.exception("mqtt_failed", peer=connection.source)
+            connection.disconnect(Reason.UNSPECIFIED_ERROR, "internal error; the server's log knows more")
 
     def ancestors(self, cid: int) -> tuple[int, ...]:
         """An account and those above it."""
@@ -149,7 +159,8 @@ class Broker:
         return Principal(token, parse_access(token.access), self._groups_of)
 
     def _groups_of(self, entity: str, item_id: int) -> Iterable[int]:
-        entry = self._directory.find(entity, item_id)
+        known = entity in self._entities
+        entry = self._directory.find(entity, item_id) if known else None
         groups = entry.view.get("groups", ()) if entry is not None else ()
         return [group if isinstance(group, int) else group["id"] for group in groups]
 

@@ -51,8 +51,7 @@ class _Peer(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(_CONNECT_S, self._too_late)
 
     def data_received(self, data: bytes) -> None:
-        self._broker.counters.bytes_in += len(data)
-        self.connection.receive(data)
+        self._broker.receive(self.connection, data)
         if self._timer is not None and self.connection.session is not None:
             self._timer.cancel()
             self._timer = None

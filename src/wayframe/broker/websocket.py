@@ -83,8 +83,7 @@ class _Peer:
             if data is None:
                 await self._send({"type": "websocket.close", "code": 1003, "reason": "MQTT goes in binary frames"})
                 return
-            self._broker.counters.bytes_in += len(data)
-            self.connection.receive(data)
+            self._broker.receive(self.connection, data)
             await self._readable.wait()
 
     async def _write(self) -> None:
