@@ -193,7 +193,7 @@ async def test_what_broke_off_for_good_is_kept_as_a_part(asked: Asked) -> None:
     await asked.said(False)
     result = await asked.outcome()
     assert result["executed"] and result["response"]["meta"]["partial"] is True
-    assert "reported that its upload failed" in result["response"]["meta"]["partial_reason"]
+    assert "the device reported that its upload to ftp://127.0.0.1" in result["response"]["meta"]["partial_reason"]
     link.close()
 
 
@@ -212,7 +212,7 @@ async def test_a_device_that_refuses_or_fails_ends_its_command(doors: Doors) -> 
     assert (await refused.outcome())["reason"] == "the device answered: failed"
     failed = await Asked(doors, truck, terminal).ask()
     await failed.said(False)
-    assert "reported that its upload failed" in (await failed.outcome())["reason"]
+    assert "the device reported that its upload to ftp://127.0.0.1" in (await failed.outcome())["reason"]
     assert not doors.services.transfers.carries(refused.command)
     terminal.close()
 

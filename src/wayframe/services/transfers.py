@@ -177,7 +177,8 @@ class Transfer:
         if any(file.open for file in files):
             return left
         if self.said is False:
-            return _End("the device reported that its upload failed")
+            never = "" if self._connected else ", and did not connect"
+            return _End(f"the device reported that its upload to ftp://{self.expected.address} failed{never}")
         if not files:
             if self.said:
                 why = f"the device says it uploaded, but nothing came to ftp://{self.expected.address}"
