@@ -67,8 +67,7 @@ async def test_an_assignment_is_announced_and_its_state_goes_with_it(one: Rooms)
     assert one.retained()[f"{base}/plugins_count"] == 1
     assert one.retained()[f"{base}/groups"] == [{"id": north.id, "name": "North"}]
     assert f"flespi/log/gw/groups/{north.id}/devices/{device.id}/assigned" in one.topics()
-    states = {topic: payload for topic, payload, _ in one.assignments.states()}
-    assert states == {topic: payload for topic, payload in one.retained().items() if topic.count("/") == 6}
+    assert dict(one.assignments.states(PLUGINS, drivers.id))["devices"] == {device.id: one.retained()[link]}
     await one.directory.update(one.master(), GROUPS, north, {"name": "South"}, patch=True)
     await one.removal.remove(one.master(), PLUGINS, drivers)
     await one.journal.settled()

@@ -27,12 +27,13 @@ from wayframe.storage import (
     LogTable,
     MediaTable,
     MessageStore,
+    PacketTable,
     StateTable,
 )
 from wayframe.storage.schema import metadata
 
 pytestmark = pytest.mark.anyio
-GROWING = ("media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts")
+GROWING = ("media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts", "packets")
 OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "gallery_open", "gallery_pending")
 """Indexes that hold only what is still to be done."""
 
@@ -190,6 +191,12 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "logs newest of some": lambda db: LogTable(db).query(11, [1, 2], count=10, reverse=True),
     "logs newest of many": lambda db: LogTable(db).query(11, range(2000), from_=5, count=10, reverse=True),
     "logs purge": lambda db: LogTable(db).purge(5),
+    "packets of some": lambda db: PacketTable(db).query([1, 2], from_=5, to=6),
+    "packets newest": lambda db: PacketTable(db).query([1], count=5, reverse=True),
+    "packets kept": lambda db: PacketTable(db).keep_newest(1, 2),
+    "packets of a device purged": lambda db: PacketTable(db).purge_device(1, 5),
+    "packets purge": lambda db: PacketTable(db).purge(5),
+    "packets delete": lambda db: PacketTable(db).delete([1, 2]),
     "messages append": lambda db: MessageStore(db).append(
         [StoredMessage(device_id=n, timestamp=9, server_timestamp=9, body=b"{}", digest=bytes(16)) for n in (1, 2)]
     ),

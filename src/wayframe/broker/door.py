@@ -59,7 +59,7 @@ class MqttDoor:
         self._bus = bus
         directory = services.directory
         self.keeper = Keeper(table, ids)
-        state = StateTopics(directory, services.connections, services.commands, clock)
+        state = StateTopics(directory, services.connections, services.commands, services.assignments, clock)
         sessions = SessionTopics()
         self._retained = Retained(
             keeper=self.keeper,

@@ -101,13 +101,13 @@ class Assignments:
         view = {**entry.view, f"{_one(parent)}_id": one.parent_id, f"{_one(child)}_id": one.child_id}
         return {**view, "fields": one.fields} if parent == PLUGINS else view
 
-    def states(self) -> Iterator[tuple[str, Json, int]]:
-        """Every retained state: topic, payload, account."""
-        for parent, below in self._below.items():
-            for child, one in below.items():
-                entry = self._directory.find(*parent)
-                if entry is not None:
-                    yield _topic(parent, child), self._state(parent[0], child[0], one), entry.cid
+    def states(self, parent: str, parent_id: int) -> Iterator[tuple[str, dict[int, Json]]]:
+        """Retained states below an item: noun of the assigned (`devices`), and each one's state by id."""
+        below = self._below.get((parent, parent_id), {})
+        for entity, child in PAIRS:
+            if entity == parent and below:
+                found = {key[1]: self._state(parent, child, one) for key, one in below.items() if key[0] == child}
+                yield _noun(child), found
 
     # --- changing -----------------------------------------------------------------------------------------------
 

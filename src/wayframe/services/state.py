@@ -6,10 +6,12 @@ Topics as in mqtt-api.md 6.1. Nothing is kept here, so nothing can be stale, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from wayframe.model import Clock, Event, Json
 
+from .assignments import Assignments
 from .commands import Commands
 from .connections import Connections
 from .directory import Directory
@@ -18,6 +20,9 @@ from .kinds import Kind
 
 Levels = list[tuple[str, ...]]
 """A topic filter, cut: the alternatives of each level."""
+
+Part = tuple[str, Callable[[], Mapping[str, tuple[Json, float]]]]
+"""A part of an item: its name, and what gives its members with their times."""
 
 _ROOT = ("flespi", "state")
 _ITEM = 5
@@ -28,7 +33,15 @@ _PARTS = ("telemetry", "connections", "commands-queue")
 class StateTopics:
     """Finds the retained state of the house that a topic filter matches."""
 
-    def __init__(self, directory: Directory, connections: Connections, commands: Commands, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        connections: Connections,
+        commands: Commands,
+        assignments: Assignments,
+        clock: Clock,
+    ) -> None:
+        self._assignments = assignments
         self._directory = directory
         self._connections = connections
         self._commands = commands
@@ -65,14 +78,14 @@ class StateTopics:
             for name, value in _chosen(rest[0], {name: entry.view[name] for name in names if name in entry.view}):
                 if name not in _PARTS:
                     yield self._event(f"{base}/{name}", value, entry)
-        if kind.entity == DEVICES and rest[0] != ("+",):
-            for part, members in self._parts(entry):
+        if len(rest) > 1 or rest[0] != ("+",):
+            for part, members in self._parts(entry) if kind.entity == DEVICES else self._assigned(kind, entry):
                 deeper = _below([*levels[:_ITEM], *rest], _ITEM + 1) if _matches(rest[:1], (part,)) else None
                 if deeper is not None and len(deeper) == 1:
                     for name, (value, time) in _chosen(deeper[0], members()):
                         yield Event(f"{base}/{part}/{name}", value, entry.cid, time, retain=True)
 
-    def _parts(self, entry: Entry) -> Iterator[tuple[str, Callable[[], Mapping[str, tuple[Json, float]]]]]:
+    def _parts(self, entry: Entry) -> Iterator[Part]:
         """What hangs below a device: name of the part → members with their times."""
         yield "telemetry", lambda: _telemetry(entry)
         yield (
@@ -87,9 +100,19 @@ class StateTopics:
             },
         )
 
+    def _assigned(self, kind: Kind[Any], entry: Entry) -> Iterator[Part]:
+        """What hangs below a group, stream or plugin: what is assigned to it."""
+        started = entry.changed or self._started
+        for noun, states in self._assignments.states(kind.entity, entry.id):
+            yield noun, partial(_since, states, started)
+
     def _event(self, topic: str, value: Json, entry: Entry) -> Event:
         """A state whose time of change is not known: it is at least as old as this start."""
         return Event(topic, value, entry.cid, entry.changed or self._started, retain=True)
+
+
+def _since(states: Mapping[int, Json], time: float) -> Mapping[str, tuple[Json, float]]:
+    return {str(child): (state, time) for child, state in states.items()}
 
 
 def _telemetry(entry: Entry) -> Mapping[str, tuple[Json, float]]:

@@ -19,7 +19,7 @@ from wayframe.model.query import HistoryQuery
 from wayframe.storage import PacketTable
 
 from .directory import Directory
-from .entries import Entry
+from .entries import DEVICES, Entry
 from .history import compiled_filter
 from .rules import MAX_PACKETS_TTL, PACKETS_TTL, packets_ttl
 
@@ -107,10 +107,9 @@ class Traffic:
         """Remove what is older than the longest time a device may ask for, and than each device asked for."""
         now = self._clock.now()
         await self._table.purge(now - MAX_PACKETS_TTL)
-        for device_id in await self._table.device_ids():
-            entry = self._directory.device(device_id)
-            ttl = packets_ttl(entry.device) if entry is not None else 0
-            await self._table.purge_device(device_id, now - ttl)
+        for entry in self._directory.entries(DEVICES):
+            if self.wanted(entry.device):
+                await self._table.purge_device(entry.id, now - packets_ttl(entry.device))
 
 
 def view(packet: Packet) -> dict[str, Json]:

@@ -61,11 +61,6 @@ class PacketTable:
         """Remove packets older than this time; returns how many."""
         return await purge(self._db, schema.packets, true(), before)
 
-    async def device_ids(self) -> list[int]:
-        """Devices that have packets."""
-        async with self._db.read() as conn:
-            return list((await conn.execute(select(_C.device_id).distinct())).scalars())
-
     async def purge_device(self, device_id: int, before: float) -> None:
         """Remove packets of one device that are older than this time."""
         async with self._db.write() as conn:
