@@ -185,5 +185,23 @@ def test_without_tls_its_ports_may_be_anybody_s() -> None:
     assert "https_port" not in {port.setting for port in Settings(tls="off", jt808_port=9005).ports}
 
 
+def test_the_ftp_door_is_shut_unless_it_has_a_port() -> None:
+    shut, usual = Settings(), Settings(ftp_port=8821, ftp_passive_ports="8822-8841", public_ftp_port=21)
+    assert "ftp_port" not in {port.setting for port in shut.ports} and shut.told_ftp_port == 0
+    assert not shut.passive_ports and Settings(public_ftp_port=21).told_ftp_port == 0
+    assert "ftp_port" in {port.setting for port in usual.ports} and usual.told_ftp_port == 21
+    assert (usual.passive_ports[0], usual.passive_ports[-1], len(usual.passive_ports)) == (8822, 8841, 20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"ftp_passive_ports": value}, "the lower first") for value in ("8841-8822", "80-90", "1024-70000", "8822", "a-b")]
+    + [({"ftp_port": 8821, "ftp_passive_ports": "8800-8900"}, "lies in ftp_passive_ports")],
+)
+def test_ports_of_ftp_data_are_a_range_of_their_own(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Settings(**settings)
+
+
 def test_secrets_are_not_shown() -> None:
     assert (show("metrics_token", "abc"), show("metrics_token", "")) == ("***", "")

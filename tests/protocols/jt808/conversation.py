@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from wayframe.protocols.device import (
@@ -29,7 +29,7 @@ SECRET = b"the node's secret"
 NUMBER = bytes.fromhex("013912345678")
 IDENT = "13912345678"
 START = 1_780_000_000.0
-ENDPOINTS = Endpoints("video.example", 8810, 8811, 8812)
+ENDPOINTS = Endpoints("video.example", 8810, 8811, 8812, 8821)
 CODE = authentication_code(SECRET, NUMBER)
 LOCATION = Location(0, 3, 10_000_000, 20_000_000, 50, 600, 90, "260529042640")
 """26-05-29 04:26:40 in UTC+8, an hour and a bit before START."""
@@ -59,10 +59,12 @@ class Terminal:
     now: float = START
     serial: int = 100
     auto_accept: bool = True
+    ftp_port: int = 8821
 
     def __post_init__(self) -> None:
         tokens = iter(range(1, 1000))
-        self.session = Jt808Session(ENDPOINTS, SECRET, self.settings, lambda n: f"{next(tokens):0{2 * n}x}")
+        endpoints = replace(ENDPOINTS, ftp_port=self.ftp_port)
+        self.session = Jt808Session(endpoints, SECRET, self.settings, lambda n: f"{next(tokens):0{2 * n}x}")
         self.seen: list[SessionEvent] = []
         self.heard: list[Heard] = []
         self._splitter = FrameSplitter()
