@@ -211,8 +211,8 @@ class TsSource:
 
     def send(self, data: bytes, key: bool, pts_ms: int) -> None:
         """Tables before every key frame."""
-        tables = self._packager.tables(False) if key else b""
-        self._writer.write(tables + self._packager.video(data, pts_ms, key))
+        tables = self._packager.tables(False) if key else []
+        self._writer.write(b"".join(tables + self._packager.video(data, pts_ms, key)))
 
 
 class RtmpSource:

@@ -51,7 +51,7 @@ async def media(doors: Doors, use: str = "live") -> tuple[asyncio.StreamReader, 
 
 def parsed(peer: Peer) -> int:
     """Bytes of a media connection that have been looked at."""
-    return peer.received_bytes - peer.waiting_bytes if isinstance(peer, MediaPeer) else 0
+    return peer.received_bytes if isinstance(peer, MediaPeer) else 0
 
 
 async def closed(reader: asyncio.StreamReader) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
 AUDIO_RATES = (8000, 22050, 44100, 48000)
 """Sampling rates by their code in 0x1003."""
 _TICK_S = 1.0
-_ROUND_BYTES = 128 * 1024
-"""More than this is parsed at once and does not wait for the round."""
+_READ_BYTES = 64 * 1024
+_READS = 4
+"""Reads of one connection in one round: more than that a tenth of a second does not bring at the highest rate."""
+_SOCKET_BYTES = 512 * 1024
+"""What the kernel may keep between two rounds, so that a large key frame does not stop the device."""
 _SILENCE_S = 20.0
 """A live device that sends nothing for this long has ended (jt1078.md 6.1)."""
 
@@ -53,7 +58,7 @@ class MediaPeer(Peer):
     """Routes the frames of one connection by channel."""
 
     __slots__ = (
-        "_arrived", "_arrived_bytes", "_channels", "_connection_id", "_gateway", "_heard", "_kind", "_media", "_number",
+        "_channels", "_connection_id", "_file", "_gateway", "_heard", "_kind", "_media", "_next_tick", "_number",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, kind: MediaKind) -> None:
@@ -65,8 +70,8 @@ class MediaPeer(Peer):
         self._channels: dict[int, _Channel] = {}
         self._connection_id = 0
         self._heard = 0.0
-        self._arrived: list[bytes] = []
-        self._arrived_bytes = 0
+        self._next_tick = 0.0
+        self._file = -1
 
     def _asked(self, number: bytes, channel: int) -> bool:
         return self._gateway.registry.match(self._kind, number, channel) is not None
@@ -81,27 +86,46 @@ class MediaPeer(Peer):
         self.wake_at(_TICK_S)
 
     def received(self, data: bytes) -> None:
-        if not self._arrived:
-            self._gateway.rounds.add(self._take)
-        self._arrived.append(data)
-        self._arrived_bytes += len(data)
-        if self._arrived_bytes > _ROUND_BYTES:
-            self._take()
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that wait for the next round."""
-        return self._arrived_bytes
-
-    def _take(self) -> None:
-        """Parse what arrived since the last round."""
-        arrived, self._arrived, self._arrived_bytes = self._arrived, [], 0
-        if not arrived:
-            return
         now = self._gateway.clock.now()
         self._heard = now
-        for event in self._media.receive(arrived[0] if len(arrived) == 1 else b"".join(arrived), now):
+        for event in self._media.receive(data, now):
             self._handle(event, now)
+
+    def _read_in_rounds(self) -> None:
+        """From now on the socket is read together with those of all other streams."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+        opened = self._transport.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES)
+        self._file = opened.fileno()
+        self.wake_at(None)
+        self._gateway.rounds.add(self)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether frames must not wait: for viewers in a hurry, or where only their arrival tells their time."""
+        return any(channel.feed.urgent or channel.clock.by_arrival for channel in self._channels.values())
+
+    def take(self) -> None:
+        """Read what came since the last round."""
+        for _ in range(_READS):
+            try:
+                data = os.read(self._file, _READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self.end(0, f"lost: {error}", abort=True)
+                return
+            if not data:
+                self._gateway.rounds.remove(self)
+                if self._transport is not None and not self._transport.is_closing():
+                    self._transport.resume_reading()  # it finds the end itself
+                return
+            self.data_received(data)
+            if len(data) < _READ_BYTES:
+                break
+        if self._loop.time() >= self._next_tick:
+            self.tick()
 
     def tick(self) -> None:
         now = self._gateway.clock.now()
@@ -111,10 +135,12 @@ class MediaPeer(Peer):
             channel.feed.tick(now)
         if self._channels and self._kind is MediaKind.LIVE and now - self._heard > _SILENCE_S:
             self.end(17, f"no live data for {_SILENCE_S:.0f} s")
-        self.wake_at(_TICK_S)
+        self._next_tick = self._loop.time() + _TICK_S
+        if self._file < 0:
+            self.wake_at(_TICK_S)
 
     def lost(self, reason: str) -> None:
-        self._take()
+        self._gateway.rounds.remove(self)
         self._gateway.peers.discard(self)
         now = self._gateway.clock.now()
         channels, self._channels = self._channels, {}
@@ -175,6 +201,8 @@ class MediaPeer(Peer):
         live = self._kind is MediaKind.LIVE or request.expected.purpose == "stream"
         self._channels[number] = _Channel(request, feed, StreamClock(live=live))
         request.news(MediaNews.CONNECTED)
+        if self._file < 0:
+            self._read_in_rounds()
 
     def _closed_by_api(self, code: int, reason: str) -> None:
         for channel in list(self._channels.values()):

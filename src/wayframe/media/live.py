@@ -19,6 +19,7 @@ from .access_unit import (
     Codec,
     ParameterSets,
     VideoFacts,
+    leading_nals,
     length_prefixed,
     parameter_sets,
     sample_nals,
@@ -103,8 +104,7 @@ class LiveStream:
         if self._first_arrival is None:
             self._first_arrival = arrival
         self._last_arrival = arrival
-        nals = split_annexb(data) if key else None
-        sets = parameter_sets(self.codec, nals) if nals else None
+        sets = parameter_sets(self.codec, leading_nals(self.codec, data)) if key else None
         pts_ms += self._offset_ms
         jumped = self._jumped(pts_ms)
         if not key and (jumped or self._awaiting_key):
@@ -116,7 +116,7 @@ class LiveStream:
                 self.dropped += 1
                 return
             data = self._sets.annexb + data
-        self._accept(data, pts_ms, key, nals, sets, jumped, arrival if recorded is None else recorded)
+        self._accept(data, pts_ms, key, sets, jumped, arrival if recorded is None else recorded)
 
     def _jumped(self, pts_ms: int) -> bool:
         if self._last_ms is None:
@@ -124,9 +124,8 @@ class LiveStream:
         return not -_JUMP_BACK_MS <= pts_ms - self._last_ms <= _JUMP_AHEAD_MS
 
     def _accept(
-        self, data: bytes, pts_ms: int, key: bool, nals: list[bytes] | None, sets: ParameterSets | None,
-        jumped: bool, wall: float,
-    ) -> None:  # fmt: skip
+        self, data: bytes, pts_ms: int, key: bool, sets: ParameterSets | None, jumped: bool, wall: float
+    ) -> None:
         changed = sets is not None and sets != self._sets
         broken = self._last_ms is not None and (jumped or self._awaiting_key or changed)
         if pts_ms < 0:  # fMP4 knows no negative times
@@ -150,9 +149,9 @@ class LiveStream:
             self._retire_idle_ll()
         if changed and self.frames:
             self._announce_flv_config(pts_ms)
-        self._package(data, pts_ms, key, nals, broken)
+        self._package(data, pts_ms, key, broken)
 
-    def _package(self, data: bytes, pts_ms: int, key: bool, nals: list[bytes] | None, broken: bool) -> None:
+    def _package(self, data: bytes, pts_ms: int, key: bool, broken: bool) -> None:
         self.frames += 1
         if self._next_picture is not None:
             self._next_picture.set()
@@ -171,7 +170,7 @@ class LiveStream:
             self._open.append(picture)
         if self._ll is None and not self._viewers:
             return
-        sample = length_prefixed(sample_nals(self.codec, nals or split_annexb(data)))
+        sample = self._sample(data)
         if self._ll is not None:
             self._ll.video(sample, pts_ms, key)
         self._feed_viewers(sample, pts_ms, key)
@@ -215,8 +214,7 @@ class LiveStream:
         for viewer in list(self._viewers):
             viewer.end()
         self._viewers.clear()
-        self._gop = []
-        self._gop_bytes = 0
+        self._gop, self._gop_bytes = [], 0
         self._segment_done.set()
         if self._next_picture is not None:
             self._next_picture.set()
@@ -258,19 +256,19 @@ class LiveStream:
             for gone in self._window.add(listed):
                 self._store.retire(gone)
         self._segments += 1
-        if self.playlist() is not None:
+        if self._packager is not None or (self._ll is not None and self._ll.has_segments):
             self._segment_done.set()
 
     def _packaged(self, packager: TsPackager, segment: OpenSegment) -> bytes:
         """A whole segment as transport packets; done at its end, when the code is warm and sound is known of."""
         config = self.audio_config
-        packets = [packager.tables(config is not None)]
+        pieces = packager.tables(config is not None)
         for item in segment.items:
             if item.video:
-                packets.append(packager.video(item.data, item.pts_ms, item.key))
+                pieces += packager.video(item.data, item.pts_ms, item.key)
             elif config is not None:
-                packets.append(packager.aac(item.data, item.pts_ms * 1000 // config.rate, config))
-        return b"".join(packets)
+                pieces += packager.aac(item.data, item.pts_ms * 1000 // config.rate, config)
+        return b"".join(pieces)
 
     def _remember(self, item: Cached) -> None:
         """Keep the current group of pictures for viewers that join; give up on one that grows without bound."""
@@ -469,6 +467,11 @@ class LiveStream:
                 viewer.other(tag)
 
     # about the stream
+
+    @property
+    def watched_closely(self) -> bool:
+        """Whether there are viewers who wait for every picture, by low-latency HLS or FLV."""
+        return bool(self._viewers) or (self._ll is not None and self._clock() - self._ll_touched < LL_IDLE_S)
 
     def poster_source(self) -> tuple[Codec, bytes] | None:
         """Codec and newest key access unit (parameter sets inside), for the preview; None before the first."""

@@ -1,7 +1,7 @@
 """MPEG transport stream packets for live segments (ISO/IEC 13818-1), written for speed.
 
 One `TsPackager` per stream: its continuity counters run on across segments. Every segment starts with
-`tables()`, followed by what `video` and `aac` return.
+`tables()`, followed by what `video` and `aac` return: pieces, which are joined once, at the segment's end.
 """
 
 from __future__ import annotations
@@ -103,13 +103,13 @@ class TsPackager:
         self._audio_counter = 0
         self._table_counter = 0
 
-    def tables(self, audio: bool) -> bytes:
+    def tables(self, audio: bool) -> list[bytes]:
         """PAT and PMT: the first two packets of a segment."""
         counter = self._table_counter
         self._table_counter = (counter + 1) & 15
-        return b"".join((_FIRST[0][counter], _PAT, _FIRST[_PMT_PID][counter], self._tables[audio]))
+        return [_FIRST[0][counter], _PAT, _FIRST[_PMT_PID][counter], self._tables[audio]]
 
-    def video(self, data: bytes, pts_ms: int, key: bool) -> bytes:
+    def video(self, data: bytes, pts_ms: int, key: bool) -> list[bytes]:
         """Packets of one Annex B access unit; a delimiter is put in front when it has none."""
         ticks = (pts_ms * 90 + _START_90K) & _WRAP
         delimiter = b"" if data.startswith(_DELIMITER_STARTS[self._codec]) else _DELIMITER[self._codec]
@@ -121,7 +121,7 @@ class TsPackager:
         packets, self._video_counter = _packets(_VIDEO_PID, self._video_counter, field, start, data)
         return packets
 
-    def aac(self, frame: bytes, pts_ms: int, config: AudioConfig) -> bytes:
+    def aac(self, frame: bytes, pts_ms: int, config: AudioConfig) -> list[bytes]:
         """Packets of one raw AAC frame, ADTS header added."""
         ticks = (pts_ms * 90 + _START_90K) & _WRAP
         adts = adts_header(config, len(frame))
@@ -144,7 +144,7 @@ def _slices(count: int) -> struct.Struct:
     return struct.Struct("184s" * count)
 
 
-def _packets(pid: int, counter: int, field: bytes, start: bytes, data: bytes) -> tuple[bytes, int]:
+def _packets(pid: int, counter: int, field: bytes, start: bytes, data: bytes) -> tuple[list[bytes], int]:
     """Cut `start` and `data` into packets, `field` (adaptation flags and clock) in the first; the next counter too.
 
     Stuffing stands in adaptation fields: in the first packet when everything fits there, else in the last.
@@ -153,8 +153,7 @@ def _packets(pid: int, counter: int, field: bytes, start: bytes, data: bytes) ->
     size = len(data)
     if size <= room:
         stuffed = field + b"\xff" * (room - size)
-        head = _FIRST_STUFFED[pid][counter] + bytes((len(stuffed),)) + stuffed
-        return head + start + data, (counter + 1) & 15
+        return [_FIRST_STUFFED[pid][counter], bytes((len(stuffed),)), stuffed, start, data], (counter + 1) & 15
     whole, rest = divmod(size - room, 184)
     # Headers and payload slices alternate; both lists come from single expressions, no loop per packet.
     headers = _plain_headers(pid, whole >> 6)[counter + 1 : counter + 1 + whole]
@@ -169,4 +168,4 @@ def _packets(pid: int, counter: int, field: bytes, start: bytes, data: bytes) ->
         adaptation = b"\x00" if not stuffing else bytes((stuffing,)) + b"\x00" + b"\xff" * (stuffing - 1)
         pieces += (_STUFFED[pid][counter], adaptation, data[-rest:])
         counter = (counter + 1) & 15
-    return b"".join(pieces), counter
+    return pieces, counter

@@ -16,6 +16,10 @@ Tell = Callable[[MediaNews, float], None]
 class Feed(Protocol):
     """Takes frames with an output clock that starts at 0 with each media connection."""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether a viewer would notice that a frame waited for a tenth of a second."""
+
     def attach(self, connection_id: int, close: Close, tell: Tell) -> None:
         """A media connection for it is open, the first or one more after a break."""
 

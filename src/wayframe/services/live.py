@@ -106,6 +106,10 @@ class LiveSession:
 
     # --- Feed ---------------------------------------------------------------------------------------------------
 
+    @property
+    def urgent(self) -> bool:
+        return self.stream is not None and self.stream.watched_closely
+
     def attach(self, connection_id: int, close: Close, tell: Tell) -> None:
         self._close, self._tell, self._connected = close, tell, True
         self.connection_id = connection_id

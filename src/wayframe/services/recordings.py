@@ -46,6 +46,10 @@ class RecordingFeed:
 
     # --- Feed ---------------------------------------------------------------------------------------------------
 
+    @property
+    def urgent(self) -> bool:
+        return False
+
     def attach(self, connection_id: int, close: Close, tell: Tell) -> None:
         self._close, self._tell = close, tell
         self._resumed = self.recorder.frames > 0

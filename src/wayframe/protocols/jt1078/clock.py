@@ -39,6 +39,17 @@ class StreamClock:
     them in step after a jump.
     """
 
+    __slots__ = (
+        "_anchor",
+        "_arrival_s",
+        "_live",
+        "_offset_ms",
+        "_output_ms",
+        "_tracks",
+        "reanchors",
+        "timestamp_jumps",
+    )
+
     def __init__(self, *, live: bool) -> None:
         """`live`: also compare with arrival times; recordings may arrive at any speed."""
         self._live = live
@@ -51,6 +62,11 @@ class StreamClock:
         """Steps of the device clock that were not believed."""
         self.reanchors = 0
         """Times a live stream was moved to agree with arrival times."""
+
+    @property
+    def by_arrival(self) -> bool:
+        """Whether the device's clock stands still, so that a frame's time may be the one of its arrival."""
+        return any(track.still >= STILL_FRAMES for track in self._tracks.values())
 
     def output_ms(self, kind: MediaKind, timestamp_ms: int, now: float, *, frame_interval_ms: int | None = None) -> int:
         """Output time in ms of the frame with this device timestamp that arrived at `now` (Unix seconds).

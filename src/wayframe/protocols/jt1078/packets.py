@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAGIC: Final = b"01cd"
 """The four bytes every media packet (and every attachment block) opens with."""
@@ -42,6 +42,8 @@ class Part(enum.IntEnum):
 
 class MediaKind(enum.Enum):
     """What a frame holds."""
+
+    __hash__ = object.__hash__  # there is one object of each: no need to hash its name, for every packet
 
     VIDEO = "video"
     AUDIO = "audio"
@@ -250,8 +252,7 @@ class Packetizer:
         return packets
 
 
-@dataclass(frozen=True, slots=True)
-class NalSummary:
+class NalSummary(NamedTuple):
     """What the NAL units up to the first slice of a frame say."""
 
     codec: str | None
