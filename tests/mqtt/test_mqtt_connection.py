@@ -327,6 +327,7 @@ def test_no_packet_is_larger_than_the_client_takes() -> None:
     assert peer.says(raw) == [Connack(False, Reason.NOT_AUTHORIZED)]
     peer = Peer(Desk())
     assert peer.says(Connect(V5, "c", properties={"maximum_packet_size": 8})) == [], "CONNACK itself is too large"
+    assert peer.connection.closing
     peer = met(Desk(), maximum_packet_size=60)
     assert peer.says(Subscribe(1, [Wish(str(number)) for number in range(100)])) == []
     peer.connection.disconnect(Reason.ADMINISTRATIVE_ACTION, "x" * 100)

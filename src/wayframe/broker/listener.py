@@ -27,12 +27,13 @@ log = structlog.get_logger(__name__)
 class _Peer(asyncio.Protocol):
     """One socket."""
 
-    __slots__ = ("_broker", "_peers", "_timer", "connection", "transport")
+    __slots__ = ("_broker", "_lingering", "_peers", "_timer", "connection", "transport")
 
     def __init__(self, broker: Broker, peers: set[_Peer]) -> None:
         self._broker = broker
         self._peers = peers
         self._timer: asyncio.TimerHandle | None = None
+        self._lingering = False
         self.transport: asyncio.Transport
         self.connection: Connection
 
@@ -94,14 +95,15 @@ class _Peer(asyncio.Protocol):
     def _close(self) -> None:
         """Let what was written reach the peer: a reset at once would swallow it (mqtt-api.md 11)."""
         transport = self.transport
-        if transport.is_closing() or (self._timer is not None and self.connection.lingers):
+        if transport.is_closing() or self._lingering:
             return
         if self._timer is not None:
             self._timer.cancel()
-        if not self.connection.lingers:
             self._timer = None
+        if not self.connection.lingers:
             transport.close()
             return
+        self._lingering = True
         if transport.can_write_eof():
             transport.write_eof()
         self._timer = asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)

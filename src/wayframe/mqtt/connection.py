@@ -248,7 +248,12 @@ class Connection:
         if self.version == V5:
             limits = self.host.limits
             said = {**self._offers(limits), **said}
-        self.send_packet(Connack(present, 0, said))
+        connack = self._encoded(Connack(present, 0, said))
+        if not connack:
+            session.connection = self
+            self._close(Reason.PACKET_TOO_LARGE, "the client does not even take a CONNACK")
+            return
+        self.write(connack)
         session.resume(self, window)
 
     def _offers(self, limits: ConnectionLimits) -> Properties:
