@@ -314,6 +314,20 @@ async def test_half_open_connections_end_and_the_door_stays_open(asked: Asked) -
     assert asked.doors.gateway.admission.open == 1  # signalling
 
 
+async def test_strangers_are_few(asked: Asked) -> None:
+    where = (asked.request.host, asked.request.port)
+    strangers = [await asyncio.open_connection(*where) for _ in range(64)]
+    for reader, _ in strangers:
+        assert (await reader.readline()).startswith(b"220")
+    reader, writer = await asyncio.open_connection(*where)
+    assert (await reader.read()).startswith(b"421")
+    for _, each in strangers:
+        each.close()
+    writer.close()
+    await asked.doors.until(lambda: not asked.doors.node.ftp.peers)
+    (await asked.login()).close()
+
+
 async def test_data_ports_stay_in_their_range(opened: Open) -> None:
     first = free_port()
     doors = await opened(ftp_port=free_port(), ftp_passive_ports=f"{first}-{first}")

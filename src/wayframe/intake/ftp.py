@@ -22,6 +22,8 @@ from .ftp_session import Abort, Close, Folder, FtpSession, OpenPassive, Receive
 log = structlog.get_logger("wayframe.intake")
 
 _BACKLOG = 128
+_MAX_STRANGERS = 64
+"""Most connections without a login; only devices that were asked just now have business here."""
 _LOGIN_S = 30.0
 _IDLE_S = 300.0
 _CONNECT_S = 30.0
@@ -129,6 +131,10 @@ class _Control(Peer):
 
     def opened(self) -> None:
         self._door.peers.add(self)
+        if sum(peer.stranger for peer in self._door.peers) > _MAX_STRANGERS:
+            self.send(b"421 Too many connections.\r\n")
+            self.end(4, "too many connections without a login")
+            return
         self.wake_at(_LOGIN_S)
         self._pump()
 
@@ -169,6 +175,11 @@ class _Control(Peer):
             self.wake_at(_IDLE_S if self._transfer is not None else _LOGIN_S)
 
     # --- login --------------------------------------------------------------------------------------------------
+
+    @property
+    def stranger(self) -> bool:
+        """Nobody has logged in."""
+        return self._transfer is None
 
     def _login(self, user: str, password: str) -> Folder | None:
         self._leave()
@@ -322,7 +333,7 @@ class FtpIntake:
         """`admission` counts its connections among those of devices."""
         self.transfers = transfers
         self.admission = admission
-        self.peers: set[Peer] = set()
+        self.peers: set[_Control] = set()
         self._settings = settings
         self._server: asyncio.Server | None = None
         self._background = Background("ftp")
