@@ -18,6 +18,11 @@ class LogCode(Struct, frozen=True):
     """For people."""
     severity: str = "info"
     """`alert`, `warning`, `notice` or `info`."""
+    entity: str = ""
+    """Whose items have it: `gw/devices`; empty: items of every kind."""
+
+
+_CHANNEL, _CUSTOMER, _DEVICE = "gw/channels", "platform/customer", "gw/devices"
 
 
 class Log(Enum):
@@ -29,31 +34,35 @@ class Log(Enum):
     ASSIGNED = LogCode(4, "{name}/assigned", "item assigned")
     UNASSIGNED = LogCode(5, "{name}/unassigned", "item no longer assigned")
     RESTORED = LogCode(6, "restored", "deleted item restored", "notice")
-    MEDIA_UPLOADED = LogCode(24, "media_file_uploaded", "media file uploaded")
-    MEDIA_UPDATED = LogCode(25, "media_file_updated", "media file updated")
-    MEDIA_DELETED = LogCode(26, "media_file_deleted", "media file deleted", "notice")
-    MEDIA_EXPIRED = LogCode(27, "media_file_expired", "media file removed by retention")
-    MEDIA_REFUSED = LogCode(28, "media_refused", "media refused", "warning")
-    CHANNEL_CONNECTED = LogCode(100, "connected", "connection accepted")
-    CHANNEL_IDENTIFIED = LogCode(101, "identified", "connection identified")
-    CHANNEL_CLOSED = LogCode(102, "disconnected", "connection closed")
-    CHANNEL_ERROR = LogCode(103, "error", "channel data processing error", "warning")
-    CHANNEL_UNKNOWN_IDENT = LogCode(104, "unknown_ident", "connection with an unknown ident refused", "warning")
-    DEVICE_CONNECTED = LogCode(300, "connected", "device connected")
-    DEVICE_DISCONNECTED = LogCode(301, "disconnected", "device disconnected", "notice")
-    DEVICE_NOTE = LogCode(302, "note", "device protocol event")
-    COMMAND_QUEUED = LogCode(330, "commands-queue/{name}/queued", "command queued")
-    COMMAND_PROCESSED = LogCode(331, "commands-queue/{name}/processed", "command processed")
-    COMMAND_CANCELED = LogCode(332, "commands-queue/{name}/canceled", "command canceled", "notice")
-    COMMAND_EXPIRED = LogCode(333, "commands-queue/{name}/expired", "command expired", "warning")
-    COMMAND_SENT = LogCode(335, "commands-queue/{name}/sent", "command sent")
-    REALTIME_COMMAND_PROCESSED = LogCode(336, "command/{name}/processed", "real-time command processed")
-    STREAM_START = LogCode(340, "mediastream/start", "live stream started")
-    MQTT_CONNECTED = LogCode(400, "mqtt/connected", "MQTT client connected")
-    MQTT_DISCONNECTED = LogCode(401, "mqtt/disconnected", "MQTT client disconnected")
-    MQTT_REFUSED = LogCode(402, "mqtt/refused", "MQTT client refused", "warning")
-    MQTT_DROPPED = LogCode(403, "mqtt/dropped", "messages dropped for an MQTT session that holds too many", "warning")
-    STREAM_STOP = LogCode(341, "mediastream/stop", "live stream stopped")
+    MEDIA_UPLOADED = LogCode(24, "media_file_uploaded", "media file uploaded", entity=_DEVICE)
+    MEDIA_UPDATED = LogCode(25, "media_file_updated", "media file updated", entity=_DEVICE)
+    MEDIA_DELETED = LogCode(26, "media_file_deleted", "media file deleted", "notice", entity=_DEVICE)
+    MEDIA_EXPIRED = LogCode(27, "media_file_expired", "media file removed by retention", entity=_DEVICE)
+    MEDIA_REFUSED = LogCode(28, "media_refused", "media refused", "warning", entity=_DEVICE)
+    CHANNEL_CONNECTED = LogCode(100, "connected", "connection accepted", entity=_CHANNEL)
+    CHANNEL_IDENTIFIED = LogCode(101, "identified", "connection identified", entity=_CHANNEL)
+    CHANNEL_CLOSED = LogCode(102, "disconnected", "connection closed", entity=_CHANNEL)
+    CHANNEL_ERROR = LogCode(103, "error", "channel data processing error", "warning", entity=_CHANNEL)
+    CHANNEL_UNKNOWN_IDENT = LogCode(
+        104, "unknown_ident", "connection with an unknown ident refused", "warning", entity=_CHANNEL
+    )
+    DEVICE_CONNECTED = LogCode(300, "connected", "device connected", entity=_DEVICE)
+    DEVICE_DISCONNECTED = LogCode(301, "disconnected", "device disconnected", "notice", entity=_DEVICE)
+    DEVICE_NOTE = LogCode(302, "note", "device protocol event", entity=_DEVICE)
+    COMMAND_QUEUED = LogCode(330, "commands-queue/{name}/queued", "command queued", entity=_DEVICE)
+    COMMAND_PROCESSED = LogCode(331, "commands-queue/{name}/processed", "command processed", entity=_DEVICE)
+    COMMAND_CANCELED = LogCode(332, "commands-queue/{name}/canceled", "command canceled", "notice", entity=_DEVICE)
+    COMMAND_EXPIRED = LogCode(333, "commands-queue/{name}/expired", "command expired", "warning", entity=_DEVICE)
+    COMMAND_SENT = LogCode(335, "commands-queue/{name}/sent", "command sent", entity=_DEVICE)
+    REALTIME_COMMAND_PROCESSED = LogCode(336, "command/{name}/processed", "real-time command processed", entity=_DEVICE)
+    STREAM_START = LogCode(340, "mediastream/start", "live stream started", entity=_DEVICE)
+    STREAM_STOP = LogCode(341, "mediastream/stop", "live stream stopped", entity=_DEVICE)
+    MQTT_CONNECTED = LogCode(400, "mqtt/connected", "MQTT client connected", entity=_CUSTOMER)
+    MQTT_DISCONNECTED = LogCode(401, "mqtt/disconnected", "MQTT client disconnected", entity=_CUSTOMER)
+    MQTT_REFUSED = LogCode(402, "mqtt/refused", "MQTT client refused", "warning", entity=_CUSTOMER)
+    MQTT_DROPPED = LogCode(
+        403, "mqtt/dropped", "messages dropped for an MQTT session that holds too many", "warning", entity=_CUSTOMER
+    )
 
 
 CLOSE_CODES: dict[int, str] = {

@@ -1,0 +1,67 @@
+"""The directory of every MQTT topic the services announce, put together from what announces them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from wayframe.model.log_codes import ORIGINS, Log
+
+from .assignments import PAIRS
+from .entries import DEVICES
+from .kinds import Kind
+
+_DEVICE_PARTS = {
+    "telemetry/{parameter}": "the latest value of a parameter, retained",
+    "connections/{connection-id}": "an open connection, retained",
+    "commands-queue/{command-id}": "a queued command, retained",
+}
+_OTHERS = {
+    "flespi/message/gw/devices/{device-id}": "messages of a device, as they are registered",
+    "flespi/message/gw/channels/{channel-id}/{ident}": "messages of a channel, as devices send them",
+    "flespi/state/mqtt/sessions/{session-id}": "an MQTT session, retained",
+    "flespi/rest/{method}/{uri}": "REST over MQTT: publish a request here, the answer comes to the response topic",
+}
+
+
+def topics(kinds: Iterable[Kind[Any]]) -> dict[str, str]:
+    """Pattern with `{…}` for what differs → what is announced there."""
+    found = dict(_OTHERS)
+    for kind in kinds:
+        found |= _states(kind) | _logs(kind) | _assignments(kind)
+    return found
+
+
+def _assignments(kind: Kind[Any]) -> dict[str, str]:
+    """What may be assigned to such an item: a retained state each, and log events."""
+    found = {}
+    for parent, child in PAIRS:
+        if parent == kind.entity:
+            assigned = f"{parent}/{_id_of(parent)}/{child.rpartition('/')[2]}/{_id_of(child)}"
+            found[f"flespi/state/{assigned}"] = "an assignment, retained; empty once it is gone"
+            found[f"flespi/log/{assigned}/assigned"] = Log.ASSIGNED.value.description
+            found[f"flespi/log/{assigned}/unassigned"] = Log.UNASSIGNED.value.description
+    return found
+
+
+def _states(kind: Kind[Any]) -> dict[str, str]:
+    base = f"flespi/state/{kind.entity}/{_id_of(kind.entity)}"
+    found = {base: "its default fields, retained; empty once it is gone"}
+    found |= {f"{base}/{name}": f"its {name}, retained" for name in (*kind.shown, *kind.in_memory, "deleted")}
+    if kind.entity == DEVICES:
+        found |= {f"{base}/{part}": text for part, text in _DEVICE_PARTS.items()}
+    return found
+
+
+def _logs(kind: Kind[Any]) -> dict[str, str]:
+    base = f"flespi/log/{ORIGINS[kind.origin]}/{_id_of(ORIGINS[kind.origin])}"
+    return {
+        f"{base}/{log.value.topic}": log.value.description
+        for log in Log
+        if log.value.entity in ("", ORIGINS[kind.origin]) and log not in (Log.ASSIGNED, Log.UNASSIGNED)
+    }
+
+
+def _id_of(entity: str) -> str:
+    noun = entity.rpartition("/")[2].removesuffix("s")
+    return f"{{{noun}-id}}"
