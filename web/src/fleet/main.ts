@@ -41,11 +41,13 @@ function watch(token: string): void {
     const id = fleet.take(topic, payload.toString(), stamp === undefined ? undefined : Number(stamp))
     if (id !== undefined) rows.touch(id)
   })
+  let refused = false
   client.on('close', () => {
-    status.textContent = 'Not connected; trying again…'
+    if (!refused) status.textContent = 'Not connected; trying again…'
   })
   client.on('error', (error) => {
     if (!('code' in error)) return
+    refused = true
     client.end(true)
     sessionStorage.removeItem(KEY)
     byId('table').hidden = true
