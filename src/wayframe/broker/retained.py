@@ -142,6 +142,8 @@ class Retained:
         self._sending.spawn(self._send(client, connection, subscriptions))
 
     async def _send(self, client: Client, connection: Connection, subscriptions: list[Subscription]) -> None:
+        if connection.waits:  # the SUBACK says that the subscription is stored: it goes first
+            await self._keeper.settle()
         count = 0
         for subscription in subscriptions:
             for message in self.matching(subscription):
