@@ -82,6 +82,17 @@ def test_conditions_ranges_head_and_a_given_id_are_answered_as_ever(house: Insid
     assert house.ask("DELETE", f"/media/{photo['uuid']}?preview=jpeg", key="").status_code == 405
 
 
+def test_an_unchanged_picture_is_304_with_the_headers_of_ever(house: InsideHouse, photo: dict[str, Any]) -> None:
+    tag = preview(house, photo).headers["etag"]
+    for tags in (tag, f'"other", W/{tag}', "*"):
+        slow, fast = (preview(house, photo, if_none_match=tags, **more) for more in ({"x_flespi_trace": "7"}, {}))
+        assert (fast.status_code, fast.content) == (304, b"")
+        for name in _EACH_TIME:
+            assert slow.headers.pop(name) and fast.headers.pop(name)
+        assert fast.headers.multi_items() == slow.headers.multi_items()
+    assert preview(house, photo, if_none_match='"other"').status_code == 200
+
+
 def test_a_file_that_is_no_longer_shared_is_refused(house: InsideHouse, device: int, photo: dict[str, Any]) -> None:
     assert preview(house, photo).status_code == 200
     house.result("PUT", f"/gw/devices/{device}/media", {"uuid": photo["uuid"], "shared": False})

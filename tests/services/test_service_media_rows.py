@@ -36,6 +36,16 @@ async def test_the_rows_asked_for_last_are_remembered(one: Rooms) -> None:
     assert [rows.recall(file.uuid) is not None for file in files] == [True, False, True]
 
 
+async def test_what_was_listed_last_is_remembered(one: Rooms) -> None:
+    files = await _files(one, 3)
+    rows = MediaRows(one.media_table, most=2)
+    first = await rows.read(files[2].uuid)
+    listed = await rows.list([files[0].device_id], uuids=None, from_=None, to=None)
+    assert [file.uuid for file in listed] == [file.uuid for file in sorted(files, key=lambda f: (f.created, f.uuid))]
+    assert [rows.recall(file.uuid) is not None for file in listed[-2:]] == [True, True]
+    assert rows.recall(files[2].uuid) in (None, first)
+
+
 async def test_what_changes_is_forgotten(one: Rooms) -> None:
     (file,) = await _files(one, 1)
     rows = MediaRows(one.media_table)
@@ -54,6 +64,7 @@ async def test_a_reader_beside_a_writer_remembers_nothing_old(rooms: Rooms) -> N
     rows = MediaRows(rooms.media_table)
     for number in range(50):
         reads = [rows.read(file.uuid) for _ in range(3)]
-        await asyncio.gather(*reads, rows.update(replace(file, name=f"{number}")), rows.read(file.uuid))
+        listing = rows.list([file.device_id], uuids=None, from_=None, to=None)
+        await asyncio.gather(*reads, listing, rows.update(replace(file, name=f"{number}")), rows.read(file.uuid))
         remembered = rows.recall(file.uuid)
         assert remembered is None or remembered.name == f"{number}"

@@ -139,7 +139,7 @@ class Application:
         try:
             response = await self._response(exchange)
             if isinstance(response, PreviewResponse):
-                send = self.hot.keeping(response, send)
+                send = self.hot.keeping(response, scope, send)
             await response(scope, receive, decorated)
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE

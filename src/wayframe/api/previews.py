@@ -15,13 +15,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
-from starlette.types import Message, Send
+from starlette.types import Message, Scope, Send
 
 from wayframe.model import MediaFile
 from wayframe.services import MediaStore
 
 from .file_response import FileResponse
 from .observing import RequestMetrics, shortened
+from .ranges import not_modified
 
 log = structlog.get_logger("wayframe.http")
 _levels = logging.getLogger("wayframe.http")
@@ -31,11 +32,20 @@ REQUEST_ID = b"x-request-id"
 _MOST_BYTES = 32 << 20
 _OTHER_ROAD = frozenset(
     (
-        b"range", b"if-range", b"if-none-match", b"if-modified-since",  # they ask for another answer
+        b"range", b"if-range", b"if-modified-since",  # they ask for another answer
         b"content-length", b"transfer-encoding", b"expect", b"upgrade",  # a body follows, or another protocol
         REQUEST_ID, b"x-flespi-trace",  # they are to be found in the log
     )
 )  # fmt: skip
+
+
+_IF_NONE_MATCH = b"if-none-match"
+_OF_A_BODY = (b"content-type", b"content-length")
+_OK = b"HTTP/1.1 200 OK\r\n"
+_NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n"
+_REQUEST_LINE = REQUEST_ID + b": %b\r\n\r\n"
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,11 @@ class _Kept:
     uuid: str
     file: MediaFile
     """The row it was made from: the answer is good for as long as this is the row."""
+    etag: str
     head: bytes
-    """Header lines, up to the value of the request id, which is the last."""
+    """Header lines of a 200."""
+    unchanged: bytes
+    """Header lines of a 304."""
     body: bytes
 
 
@@ -65,13 +78,15 @@ class HotPreviews:
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._bytes = 0
         self._count = metrics.counter("GET", "/media/{uuid}", "200")
+        self._count_unchanged = metrics.counter("GET", "/media/{uuid}", "304")
 
-    def answer(self, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-        """What follows the status line of a 200 to this GET, or None: the application is to answer.
+    def answer(self, target: bytes, headers: Headers, always: Headers) -> bytes | None:
+        """The whole answer to this GET, or None: the application is to give it.
 
         Args:
             target: path and query as they were sent.
             headers: names in lower case, and values.
+            always: headers that every answer carries.
         """
         kept = self._kept.get(target)
         if kept is None:
@@ -80,20 +95,26 @@ class HotPreviews:
         if self._media.recall(kept.uuid) is not kept.file:  # changed, deleted, or too long ago to tell
             self._drop(target)
             return None
-        if not _OTHER_ROAD.isdisjoint([name for name, _ in headers]):
+        names = [name for name, _ in headers]
+        if not _OTHER_ROAD.isdisjoint(names):
             return None
         self._kept.move_to_end(target)
+        status, first, head, body, count = 200, _OK, kept.head, kept.body, self._count
+        if _IF_NONE_MATCH in names:
+            tags = next(value for name, value in headers if name == _IF_NONE_MATCH)
+            if not_modified({"if-none-match": tags.decode("latin-1")}, kept.etag, 0):
+                status, first, head, body, count = 304, _NOT_MODIFIED, kept.unchanged, b"", self._count_unchanged
         request_id = uuid.uuid4().hex
-        self._count(time.monotonic() - started, len(kept.body))
+        count(time.monotonic() - started, len(body))
         if _levels.isEnabledFor(logging.DEBUG):
             path = shortened(target.decode("latin-1"))
-            log.debug("request", method="GET", path=path, status=200, bytes=len(kept.body), request_id=request_id)
-        return b"".join((kept.head, request_id.encode(), b"\r\n\r\n", kept.body))
+            log.debug("request", method="GET", path=path, status=status, bytes=len(body), request_id=request_id)
+        return b"".join((first, _lines(always), head, _REQUEST_LINE % request_id.encode(), body))
 
-    def keeping(self, response: PreviewResponse, send: Send) -> Send:
-        """`send`, and what goes through it is kept if it is the whole picture of a shared file."""
+    def keeping(self, response: PreviewResponse, scope: Scope, send: Send) -> Send:
+        """`send`, and what goes through it is kept: the whole picture of a shared file, asked for by its link."""
         file = response.file
-        if file is None or not file.shared:
+        if file is None or not file.shared or scope["raw_path"] + b"?" + scope["query_string"] != _target(file):
             return send
         start: Message = {}
 
@@ -103,15 +124,16 @@ class HotPreviews:
             if message["type"] == "http.response.start":
                 start = message
             elif start["status"] == 200 and message["body"] and not message.get("more_body", False):
-                self._keep(file, start["headers"], message["body"])
+                self._keep(response.etag, file, start["headers"], message["body"])
 
         return sending
 
-    def _keep(self, file: MediaFile, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        lines = b"".join(b"%b: %b\r\n" % (name, value) for name, value in headers if name != REQUEST_ID)
-        target = b"/media/%b?preview=jpeg" % file.uuid.encode()
+    def _keep(self, etag: str, file: MediaFile, headers: Headers, body: bytes) -> None:
+        same = [(name, value) for name, value in headers if name != REQUEST_ID]
+        unchanged = [(name, value) for name, value in same if name not in _OF_A_BODY]
+        target = _target(file)
         self._drop(target)
-        self._kept[target] = _Kept(file.uuid, file, b"%b%b: " % (lines, REQUEST_ID), body)
+        self._kept[target] = _Kept(file.uuid, file, etag, _lines(same), _lines(unchanged), body)
         self._bytes += len(body)
         while self._bytes > self._most_bytes:
             self._drop(next(iter(self._kept)))
@@ -120,3 +142,11 @@ class HotPreviews:
         kept = self._kept.pop(target, None)
         if kept is not None:
             self._bytes -= len(kept.body)
+
+
+def _target(file: MediaFile) -> bytes:
+    return b"/media/%b?preview=jpeg" % file.uuid.encode()
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

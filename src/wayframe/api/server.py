@@ -25,7 +25,6 @@ _KEEP_ALIVE_S = 75
 _MAX_CONNECTIONS = 10_000
 _BACKLOG = 2048
 _CLEAN_UP_S = 1.0
-_OK = b"HTTP/1.1 200 OK\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -88,11 +87,7 @@ class _Guarded(HttpToolsProtocol):
         waits = self.cycle is None or (self.cycle.response_complete and not self.pipeline)
         if not waits or self.flow.write_paused or self.transport.is_closing():
             return None
-        rest = self.hot.answer(self.url, self.headers)
-        if rest is None:
-            return None
-        lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        return b"".join((_OK, *lines, rest))
+        return self.hot.answer(self.url, self.headers, self.server_state.default_headers)
 
     def _expect_head(self) -> None:
         self._head_bytes = 0

@@ -447,7 +447,7 @@ class MediaStore:
         filter_text: str = "",
     ) -> list[MediaFile]:
         """Files of devices, oldest first. Raises `BadRequest` for a bad filter."""
-        files = await self._table.list([entry.id for entry in entries], uuids=uuids, from_=from_, to=to)
+        files = await self._rows.list([entry.id for entry in entries], uuids=uuids, from_=from_, to=to)
         wanted = compiled_filter(filter_text)
         if wanted is None:
             return files

@@ -36,11 +36,26 @@ class MediaRows:
         """The row, from the database; remembered from now on."""
         writes = self._writes
         file = await self._table.get(uuid)
-        if file is not None and writes == self._writes:  # else it may be the row before a write that ended meanwhile
-            self._recent[uuid] = file
-            if len(self._recent) > self._most:
-                self._recent.popitem(last=False)
+        self._remember([file] if file is not None else [], writes)
         return file
+
+    async def list(
+        self, device_ids: Sequence[int], *, uuids: Sequence[str] | None, from_: float | None, to: float | None
+    ) -> list[MediaFile]:
+        """As `MediaTable.list`. The last of them are remembered: who lists files asks for their previews next."""
+        writes = self._writes
+        files = await self._table.list(device_ids, uuids=uuids, from_=from_, to=to)
+        self._remember(files[-self._most :], writes)
+        return files
+
+    def _remember(self, files: Sequence[MediaFile], writes: int) -> None:
+        """Remember rows that were read when so many writes had ended."""
+        if writes != self._writes:  # they may be the rows before a write that ended meanwhile
+            return
+        for file in files:
+            self._recent.setdefault(file.uuid, file)
+        while len(self._recent) > self._most:
+            self._recent.popitem(last=False)
 
     async def update(self, file: MediaFile) -> None:
         """As `MediaTable.update`."""
