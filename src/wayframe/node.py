@@ -26,8 +26,8 @@ from wayframe.bus import Bus
 from wayframe.certificates import CertificateError, CertificateFiles, LocalAuthority, ServerCertificate
 from wayframe.config import Settings
 from wayframe.gateway import Gateway, GatewaySettings
-from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.intake import FtpIntake, FtpSettings
+from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
 from wayframe.model import Channel, Clock, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
@@ -45,6 +45,7 @@ from wayframe.services import (
     Commands,
     Connections,
     Defaults,
+    DeviceSettings,
     Directory,
     History,
     Journal,
@@ -193,6 +194,9 @@ class Node:
         assignments = Assignments(tables.assignments, directory, journal)
         bin = Bin(tables.deleted, directory, clock)
         traffic = Traffic(PacketTable(db), directory, clock)
+        device_settings = DeviceSettings(
+            table=tables.settings, directory=directory, commands=commands, journal=journal, bus=self.bus, clock=clock
+        )
         removal = Removal(
             directory=directory,
             assignments=assignments,
@@ -202,6 +206,7 @@ class Node:
             media=media,
             history=history,
             traffic=traffic,
+            settings=device_settings,
         )
         removal.clear_account.append(UserTable(db).delete_of_account)
         transfers = Transfers(
@@ -209,7 +214,8 @@ class Node:
         )
         self.services = Services(
             catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
-            MqttSessions(directory), assignments, bin, removal, traffic, transfers,
+            MqttSessions(directory), assignments, bin, removal, traffic, device_settings,
+            transfers,
         )  # fmt: skip
         self.gateway = Gateway(
             GatewaySettings(
@@ -326,6 +332,7 @@ class Node:
         for sentence in await services.media.load():
             log.warning("media_repaired", what=sentence)
         await services.commands.load()
+        await services.settings.load()
         await services.alarms.load()
         self._run(services.journal.run(), "journal")
         self._run(services.history.run(), "history")
@@ -375,6 +382,7 @@ class Node:
         await services.transfers.stop()
         await services.recordings.stop()
         await services.alarms.settle()
+        await services.settings.settle()
         await services.history.drain()
         await services.journal.drain()
         for task in self._running:

@@ -252,3 +252,27 @@ def test_idents_without_a_selector(house: InsideHouse) -> None:
     ]
     assert house.result("GET", f"/gw/channels/{channel}/idents/ident=0138?fields=ident") == [{"ident": "0138"}]
     assert house.result("GET", f"/gw/channels/{channel}/idents/ident=9") == []
+
+
+def test_settings_over_the_wire(house: InsideHouse) -> None:
+    types = house.result("GET", "/gw/channel-protocols/name=jt808/device-types/name=mdvr?fields=id,settings")[0]
+    assert [(item["name"], item["mode"]) for item in types["settings"]] == [
+        ("parameters", 3),
+        ("properties", 1),
+        ("attributes", 1),
+    ]
+    body = {"device_type_id": types["id"], "configuration": {"ident": "013800666666"}}
+    device = house.result("POST", "/gw/devices", [body])[0]["id"]
+    path = f"/gw/devices/{device}/settings"
+    assert [item["name"] for item in house.result("GET", f"{path}/all")] == ["attributes", "parameters", "properties"]
+    put = house.result("PUT", f"{path}/parameters", {"properties": {"report_interval": 30}})[0]
+    assert (put["device_id"], put["pending"]) == (device, {"report_interval": 30})
+    assert house.result("GET", f"{path}/parameters,nothing?fields=name,status") == [{"name": "parameters", "status": 1}]
+    assert house.result("DELETE", house.data(f"{path}/parameters", pending=True))[0]["pending"] is None
+    assert house.result("GET", f"/gw/devices/{device}/commands-queue/all") == []
+    assert house.result("DELETE", f"{path}/parameters")[0]["name"] == "parameters"
+    assert [item["name"] for item in house.result("GET", f"/gw/devices/{device}/commands-queue/all")] == [
+        "get_parameters"
+    ]
+    house.refusal("PUT", f"{path}/nothing", {"properties": {"a": 1}}, status=404)
+    house.refusal("PUT", f"{path}/properties", {"properties": {"a": 1}}, status=400)

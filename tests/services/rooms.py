@@ -25,6 +25,7 @@ from wayframe.services import (
     Connection,
     Connections,
     Defaults,
+    DeviceSettings,
     Directory,
     Entry,
     History,
@@ -144,6 +145,7 @@ class Rooms:
         self.announced_again = await self.history.recover()
         self.repaired = await self.media.load()
         await self.commands.load()
+        await self.settings.load()
         await self.alarms.load()
         if self.running:
             self.run()
@@ -200,9 +202,14 @@ class Rooms:
         self.assignments = Assignments(tables.assignments, self.directory, self.journal)
         self.bin = Bin(tables.deleted, self.directory, clock)
         self.traffic = Traffic(PacketTable(db), self.directory, clock)
+        self.settings = DeviceSettings(
+            table=tables.settings, directory=self.directory, commands=self.commands, journal=self.journal,
+            bus=self.bus, clock=clock,
+        )  # fmt: skip
         self.removal = Removal(
             directory=self.directory, assignments=self.assignments, bin=self.bin, connections=self.connections,
             commands=self.commands, media=self.media, history=self.history, traffic=self.traffic,
+            settings=self.settings,
         )  # fmt: skip
         self.media.complete_command = self.commands.done
         self.media.fail_command = self.commands.failed
@@ -226,6 +233,7 @@ class Rooms:
 
     async def stop(self) -> None:
         """As a node stops."""
+        await self.settings.settle()
         await self.live.stop()
         await self.recordings.stop()
         await self.history.drain()

@@ -59,7 +59,9 @@ class MqttDoor:
         self._bus = bus
         directory = services.directory
         self.keeper = Keeper(table, ids)
-        state = StateTopics(directory, services.connections, services.commands, services.assignments, clock)
+        state = StateTopics(
+            directory, services.connections, services.commands, services.assignments, services.settings, clock
+        )
         sessions = SessionTopics()
         self._retained = Retained(
             keeper=self.keeper,

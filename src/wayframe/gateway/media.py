@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wayframe.model import ConnectionInfo
 from wayframe.protocols.device import MediaKind, MediaNews
@@ -23,7 +24,7 @@ from wayframe.protocols.jt1078 import (
 )
 from wayframe.protocols.jt1078 import MediaKind as FrameKind
 from wayframe.protocols.jt1078.live_messages import AvAttributes
-from wayframe.services import Connection, Entry, Feed
+from wayframe.services import Connection, Feed
 
 from .peers import Peer
 from .registry import Request
@@ -224,16 +225,15 @@ class MediaPeer(Peer):
         elif frame.kind is FrameKind.AUDIO:
             pts = channel.clock.output_ms(frame.kind, frame.timestamp_ms, now)
             if channel.audio is None:
-                told = attributes(channel.request.entry)
+                told = attributes(self._gateway.services.settings.current(channel.request.entry.id, "attributes"))
                 channel.audio = audio_format(frame.codec, frame.data, payload_type=frame.payload_type, attributes=told)
             sound = channel.audio
             channel.feed.audio(sound.codec, frame.data, pts, sound.sample_rate, sound.channels)
 
 
-def attributes(entry: Entry) -> AvAttributes | None:
+def attributes(said: Mapping[str, Any]) -> AvAttributes | None:
     """What the device said of its sound and pictures (0x1003), as far as it is known."""
-    said = entry.view.get("settings", {}).get("attributes")
-    if said is None:
+    if not said:
         return None
     rate = AUDIO_RATES.index(said["audio_sample_rate"]) if said["audio_sample_rate"] in AUDIO_RATES else 0
     return AvAttributes(

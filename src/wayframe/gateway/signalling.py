@@ -322,8 +322,7 @@ class SignallingPeer(Peer):
         entry = self._entry
         if entry is None:
             return
-        entry.view.setdefault("settings", {})[event.topic] = dict(event.values)
-        self._device_log({"topic": event.topic, **event.values})
+        self._gateway.services.settings.told(entry, event.topic, event.values)
         if event.topic == "properties":
             self._remember(entry, {name: value for name, value in event.values.items() if isinstance(value, str)})
 

@@ -31,6 +31,22 @@ class CommandSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingSpec:
+    """A setting of a device type: lasting values the device holds. Named as the topic of the `Facts` that tell it."""
+
+    name: str
+    """Name, unique within the device type."""
+    title: str
+    """For a person."""
+    read: str = ""
+    """Command that makes the device tell it; empty: it cannot be asked for."""
+    write: str = ""
+    """Command that writes it; empty: it cannot be written."""
+    key: str = ""
+    """Property of `write` that takes the values; empty: they are its properties."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceType:
     """A kind of device of one protocol."""
 
@@ -44,6 +60,8 @@ class DeviceType:
     """What it can do: `video`."""
     commands: tuple[CommandSpec, ...] = ()
     """Commands it takes."""
+    settings: tuple[SettingSpec, ...] = ()
+    """Settings it has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from wayframe.services.entries import (
 )
 from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
 from wayframe.services.sessions import MESSAGES, SESSIONS
+from wayframe.services.settings import SettingBody
 
 from . import schemas
 from .context import Call
@@ -204,6 +205,13 @@ ROUTES: tuple[Route, ...] = (
           result=schemas.MetadataItem, body=dict[str, Any]),
     Route("PATCH", f"{_DEV}/metadata", items.merge_metadata, "Merge into the metadata of devices", DEVICES,
           result=schemas.MetadataItem, body=dict[str, Any]),
+    Route("GET", f"{_DEV}/settings/{{names}}", history.settings, "Settings of devices", DEVICES, "settings",
+          schemas.SettingItem),
+    Route("PUT", f"{_DEV}/settings/{{names}}", history.write_settings, "Have settings written", DEVICES, "settings",
+          schemas.SettingItem, SettingBody),
+    Route("DELETE", f"{_DEV}/settings/{{names}}", history.read_settings,
+          "Have settings told again, or forget what waits", DEVICES, "settings", schemas.SettingItem,
+          data=schemas.SettingData),
     Route("GET", f"{_DEV}/packets", history.packets, "Raw traffic of devices", DEVICES, "packets", schemas.PacketItem,
           data=_H),
     Route("DELETE", f"{_DEV}/packets", history.delete_packets, "Forget the raw traffic of devices", DEVICES, "packets",

@@ -12,6 +12,7 @@ from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBod
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
 from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
+from wayframe.services.settings import SettingBody
 
 
 class DeviceItem(Struct, kw_only=True):
@@ -232,6 +233,24 @@ class MetadataItem(Struct, kw_only=True):
     metadata: dict[str, Any]
 
 
+class SettingItem(Struct, kw_only=True):
+    """A setting of a device. `mode`: 1 readable, 2 writable; `status`: 1 while a value waits to be written."""
+
+    device_id: int
+    name: str
+    current: dict[str, Any] | None
+    pending: dict[str, Any] | None
+    mode: int
+    status: int
+    updated: float
+
+
+class SettingData(Struct, kw_only=True):
+    """What is to be forgotten."""
+
+    pending: bool = False
+
+
 class PacketItem(Struct, kw_only=True):
     """A piece of raw traffic."""
 
@@ -445,7 +464,8 @@ TYPES: tuple[type, ...] = (
     RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
     ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, GroupBody, StreamBody,
     PluginBody, GeofenceBody, WebhookBody, LinkBody, GroupItem, StreamItem, PluginItem, GeofenceItem, WebhookItem,
-    LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem, SessionItem,
+    LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem, SettingBody,
+    SettingItem, SettingData, SessionItem,
     SubscriptionItem, RetainedItem,
     SubaccountBody, SubaccountItem, LimitBody, LimitItem,
 )  # fmt: skip

@@ -28,6 +28,7 @@ from .quota import Quota
 from .recordings import Recordings
 from .removal import Removal
 from .sessions import MqttSessions, SessionSource
+from .settings import DeviceSettings
 from .state import StateTopics
 from .traffic import Traffic
 from .transfers import Transfer, Transfers
@@ -53,6 +54,7 @@ class Services:
     bin: Bin
     removal: Removal
     traffic: Traffic
+    settings: DeviceSettings
     transfers: Transfers
 
 
@@ -72,6 +74,7 @@ __all__ = [
     "Connection",
     "Connections",
     "Defaults",
+    "DeviceSettings",
     "Directory",
     "Entry",
     "Feed",

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from wayframe.model import BadRequest, Json
+from wayframe.protocols.descriptions import SettingSpec
 from wayframe.protocols.registry import PROTOCOLS, CommandSpec, DeviceType, ProtocolInfo
 
 
@@ -109,5 +110,22 @@ class Catalogue:
                 }
                 for spec in kind.commands
             ],
-            "settings": [],
+            "settings": [
+                {
+                    "name": spec.name,
+                    "title": spec.title,
+                    "mode": (1 if spec.read else 0) | (2 if spec.write else 0),
+                    "schema": _setting_schema(kind, spec),
+                }
+                for spec in kind.settings
+            ],
         }
+
+
+def _setting_schema(kind: DeviceType, spec: SettingSpec) -> dict[str, Any]:
+    """Schema of the values of a setting, from the command that writes it; empty for one that cannot be written."""
+    command = next((command for command in kind.commands if command.name == spec.write), None)
+    if command is None:
+        return {}
+    schema: dict[str, Any] = command.schema["properties"][spec.key] if spec.key else command.schema
+    return schema

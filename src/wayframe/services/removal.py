@@ -14,6 +14,7 @@ from .directory import Directory
 from .entries import CHANNELS, CUSTOMER, DEVICES, LIMITS, SUBACCOUNTS, TOKENS, Caller, Entry
 from .history import History
 from .media import MediaStore
+from .settings import DeviceSettings
 from .traffic import Traffic
 
 _LAST = (TOKENS, LIMITS)
@@ -34,6 +35,7 @@ class Removal:
         media: MediaStore,
         history: History,
         traffic: Traffic,
+        settings: DeviceSettings,
     ) -> None:
         self._directory = directory
         self._assignments = assignments
@@ -43,6 +45,7 @@ class Removal:
         self._media = media
         self._history = history
         self._traffic = traffic
+        self._settings = settings
         self.clear_account: list[Callable[[int], Awaitable[None]]] = []
         """Called with the id of an account before it goes, for what is no item: its people."""
 
@@ -53,6 +56,7 @@ class Removal:
         if entity == DEVICES:
             # Connections first, so that nothing arrives any more; then what was stored.
             self._connections.close([entry], "all")
+            await self._settings.hide(caller, entry)
             await self._commands.cancel(caller, [entry], "all")
             await self._media.delete([entry])
             await self._traffic.forget([entry.id])
@@ -95,4 +99,5 @@ class Removal:
         device_id = self._bin.device_id(entry)
         if device_id is not None:
             await self._history.forget(device_id)
+            await self._settings.forget(device_id)
         await self._bin.forget(entry)

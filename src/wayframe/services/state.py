@@ -17,6 +17,7 @@ from .connections import Connections
 from .directory import Directory
 from .entries import DEVICES, Entry
 from .kinds import Kind
+from .settings import DeviceSettings
 
 Levels = list[tuple[str, ...]]
 """A topic filter, cut: the alternatives of each level."""
@@ -27,7 +28,7 @@ Part = tuple[str, Callable[[], Mapping[str, tuple[Json, float]]]]
 _ROOT = ("flespi", "state")
 _ITEM = 5
 """Levels of an item's topic."""
-_PARTS = ("telemetry", "connections", "commands-queue")
+_PARTS = ("telemetry", "settings", "connections", "commands-queue")
 
 
 class StateTopics:
@@ -39,9 +40,11 @@ class StateTopics:
         connections: Connections,
         commands: Commands,
         assignments: Assignments,
+        settings: DeviceSettings,
         clock: Clock,
     ) -> None:
         self._assignments = assignments
+        self._settings = settings
         self._directory = directory
         self._connections = connections
         self._commands = commands
@@ -88,6 +91,10 @@ class StateTopics:
     def _parts(self, entry: Entry) -> Iterator[Part]:
         """What hangs below a device: name of the part → members with their times."""
         yield "telemetry", lambda: _telemetry(entry)
+        yield (
+            "settings",
+            lambda: {view["name"]: (view, view["updated"]) for view in self._settings.views(entry) if view["updated"]},
+        )
         yield (
             "connections",
             lambda: {str(view["id"]): (view, view["established"]) for view in self._connections.views([entry])},

@@ -13,6 +13,7 @@ from .kinds import Kind
 
 _DEVICE_PARTS = {
     "telemetry/{parameter}": "the latest value of a parameter, retained",
+    "settings/{name}": "a setting as the device last told it, and what waits to be written, retained",
     "connections/{connection-id}": "an open connection, retained",
     "commands-queue/{command-id}": "a queued command, retained",
 }

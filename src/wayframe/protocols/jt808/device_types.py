@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..descriptions import CommandSpec, DeviceType, ProtocolInfo, Schema, SessionOptions
+from ..descriptions import CommandSpec, DeviceType, ProtocolInfo, Schema, SessionOptions, SettingSpec
 from ..device import DeviceSession
 from .commands import CONFIRMABLE, CONTROLS
 from .message_parameters import MESSAGE_PARAMETERS
@@ -439,11 +439,17 @@ _VIDEO_COMMANDS = (
     *_TRACKER_COMMANDS[1:],
 )  # fmt: skip
 
-MDVR = DeviceType(5, "mdvr", "Generic MDVR", {"video": True}, (*_VIDEO_COMMANDS, _PTZ))
+_TRACKER_SETTINGS = (
+    SettingSpec("parameters", "Terminal parameters", "get_parameters", "set_parameters", "parameters"),
+    SettingSpec("properties", "Maker, model, versions, SIM card", "get_properties"),
+)
+_VIDEO_SETTINGS = (*_TRACKER_SETTINGS, SettingSpec("attributes", "Audio and video attributes", "get_attributes"))
+
+MDVR = DeviceType(5, "mdvr", "Generic MDVR", {"video": True}, (*_VIDEO_COMMANDS, _PTZ), _VIDEO_SETTINGS)
 """A recorder with several cameras."""
-DASHCAM = DeviceType(6, "dashcam", "Dashcam", {"video": True}, _VIDEO_COMMANDS)
+DASHCAM = DeviceType(6, "dashcam", "Dashcam", {"video": True}, _VIDEO_COMMANDS, _VIDEO_SETTINGS)
 """A camera with a tracker in it."""
-TRACKER = DeviceType(7, "tracker", "Tracker without video", {"video": False}, _TRACKER_COMMANDS)
+TRACKER = DeviceType(7, "tracker", "Tracker without video", {"video": False}, _TRACKER_COMMANDS, _TRACKER_SETTINGS)
 """A tracker, at most with a photo camera."""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from wayframe.model import BadRequest, Json, OriginType, query
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.services.entries import Entry
 
-from .shared import each
+from .shared import each, projected
 
 
 async def messages(call: Call) -> Answer:
@@ -108,6 +108,37 @@ async def packets(call: Call) -> Answer:
 async def delete_packets(call: Call) -> Answer:
     """DELETE /packets: forget it."""
     return Answer(list(await call.services.traffic.delete(await call.entries())))
+
+
+async def settings(call: Call) -> Answer:
+    """GET /settings/{all|name,name}."""
+    names, known = _names(call.params[1]), call.services.settings
+    return projected(call, [view for entry in await call.entries() for view in known.views(entry, names)])
+
+
+async def write_settings(call: Call) -> Answer:
+    """PUT /settings/{names}: have values written, now or when the device connects."""
+    return await _settings(
+        call, lambda entry, names: call.services.settings.write(call.caller, entry, names, call.request.json())
+    )
+
+
+async def read_settings(call: Call) -> Answer:
+    """DELETE /settings/{names}: have the device tell them again; with `data={"pending": true}` forget what waits."""
+    pending = query.flag(call.request.data(), "pending")
+    known = call.services.settings
+    verb = known.cancel if pending else known.read
+    return await _settings(call, lambda entry, names: verb(call.caller, entry, names))
+
+
+async def _settings(call: Call, work: Callable[[Entry, list[str]], Awaitable[list[dict[str, Json]]]]) -> Answer:
+    names = _names(call.params[1]) or ["all"]
+
+    async def one(entry: Entry) -> Json:
+        return await work(entry, names)
+
+    answer = await each(await call.entries(), one, "device")
+    return Answer([view for views in answer.result for view in views], answer.errors)
 
 
 async def customer_logs(call: Call) -> Answer:
