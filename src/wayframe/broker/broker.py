@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 _SEVEN_DAYS = 604_800
 _MAX_CLIENT_ID = 1024
+_TELL_S = 10.0
 _encode = msgspec.json.Encoder().encode
 
 log = structlog.get_logger(__name__)
@@ -470,28 +471,44 @@ class Broker:
         self._journal.state(f"flespi/state/mqtt/sessions/{client.session.id}", None, client.who.cid)
 
     def check(self, monotonic: float) -> None:
-        """Twice a second: silent clients, sessions and wills whose time has come, tokens that ended or changed."""
+        """Twice a second: silent clients, sessions and wills whose time has come, tokens that ended, what was lost."""
         now = self._clock.now()
         verdicts: dict[int, str | None] = {}
         for client in self.spaces.clients():
-            connection = client.connection
-            if connection is None:
-                if client.will is not None and client.will_at <= now:
-                    self._send_will(client, client.will)
-                if client.ends_at is not None and client.ends_at <= now:
-                    self.end(client)
-                continue
-            if connection.heard:
-                connection.heard, connection.idle_since = False, monotonic
-            elif connection.keep_alive and monotonic - connection.idle_since > connection.keep_alive * 1.5:
-                connection.disconnect(Reason.KEEP_ALIVE_TIMEOUT, "nothing came for one and a half times the keep alive")
-                continue
+            if client.session.lost and now - client.told_at > _TELL_S:
+                self._tell_loss(client, now)
             token_id = client.who.token.id
             if token_id not in verdicts:
                 verdicts[token_id] = self._directory.token_alive(token_id)
-            why_not = verdicts[token_id]
-            if why_not is not None:
-                connection.disconnect(Reason.NOT_AUTHORIZED, why_not)
+            if client.connection is None:
+                self._check_absent(client, now, verdicts[token_id] is not None)
+            else:
+                self._check_present(client.connection, monotonic, verdicts[token_id])
+
+    def _check_absent(self, client: Client, now: float, revoked: bool) -> None:
+        if revoked and not client.who.revoked:
+            client.who.revoked = True  # nothing more is kept for it, until it comes back with another token
+            self.spaces.changed(client.who.cid)
+        if client.will is not None and client.will_at <= now:
+            self._send_will(client, client.will)
+        if client.ends_at is not None and client.ends_at <= now:
+            self.end(client)
+
+    @staticmethod
+    def _check_present(connection: Connection, monotonic: float, why_not: str | None) -> None:
+        if why_not is not None:
+            connection.disconnect(Reason.NOT_AUTHORIZED, why_not)
+        elif connection.heard:
+            connection.heard, connection.idle_since = False, monotonic
+        elif connection.keep_alive and monotonic - connection.idle_since > connection.keep_alive * 1.5:
+            connection.disconnect(Reason.KEEP_ALIVE_TIMEOUT, "nothing came for one and a half times the keep alive")
+
+    def _tell_loss(self, client: Client, now: float) -> None:
+        """Log that a session was full; not more than once in a while."""
+        client.told_at = now
+        said = {"client_id": client.session.client_id, "count": client.session.lost, "token_id": client.who.token.id}
+        client.session.lost = 0
+        self._journal.log(Log.MQTT_DROPPED, OriginType.CUSTOMER, client.who.cid, client.who.cid, said)
 
     def token_changed(self, token_id: int) -> None:
         """A token was changed: what its clients may do follows."""

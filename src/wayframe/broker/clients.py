@@ -14,8 +14,8 @@ class Client:
     """A session with everything around it."""
 
     __slots__ = (
-        "clean", "created", "ends_at", "expiry", "session", "source", "subscriptions", "version", "who", "will",
-        "will_at",
+        "clean", "created", "ends_at", "expiry", "session", "source", "subscriptions", "told_at", "version", "who",
+        "will", "will_at",
     )  # fmt: skip
 
     def __init__(self, session: Session, who: Principal, version: int, created: float) -> None:
@@ -35,6 +35,8 @@ class Client:
         """By the text it subscribed with."""
         self.ends_at: float | None = None
         """Unix seconds at which the session ends, while the client is away."""
+        self.told_at = 0.0
+        """When it was logged last that messages were dropped for it, Unix seconds."""
         self.will: Will | None = None
         """Waits for its delay to pass."""
         self.will_at = 0.0

@@ -49,7 +49,7 @@ _SUBMODULES = {"state": None, "message": "messages", "log": "logs", "interval": 
 class Principal:
     """Who a connection is."""
 
-    __slots__ = ("_publish", "_subscribe", "access", "cid", "groups_of", "token")
+    __slots__ = ("_publish", "_subscribe", "access", "cid", "groups_of", "revoked", "token")
 
     def __init__(self, token: Token, access: Access, groups_of: GroupsOf) -> None:
         self.token = token
@@ -57,6 +57,8 @@ class Principal:
         self.access = access
         self.cid = token.cid
         self.groups_of = groups_of
+        self.revoked = False
+        """The token is no good any more: nothing is delivered."""
         listed = [entry for entry in access.acl if entry.uri == "mqtt" and entry.topic]
         self._publish = tuple(entry.topic for entry in listed if "publish" in entry.actions)
         self._subscribe = tuple(entry.topic for entry in listed if "subscribe" in entry.actions)
@@ -68,6 +70,8 @@ class Principal:
 
     def sees(self, topic: str) -> bool:
         """Whether a message with this topic may be delivered to it."""
+        if self.revoked:
+            return False
         if not topic.startswith(RESERVED):
             return not self.limited or any(matches(allowed, topic) for allowed in self._subscribe)
         if self.access.type is AccessType.MASTER:

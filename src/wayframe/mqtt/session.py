@@ -87,6 +87,7 @@ class Session:
         "id",
         "inflight",
         "limits",
+        "lost",
         "number",
         "queue",
         "quota",
@@ -103,6 +104,8 @@ class Session:
         """Unique inside the account."""
         self.limits = limits
         self.drops = drops
+        self.lost = 0
+        """Messages dropped since somebody looked: the session was full."""
         self.connection: Connection | None = None
         """Where the client is, None while it is away."""
         self.store: Store | None = None
@@ -170,6 +173,7 @@ class Session:
         while len(queue) > self.limits.messages or self._held > self.limits.bytes:
             self._drop_first(queue)
             self.drops.queued += 1
+            self.lost += 1
 
     def _drop_first(self, queue: deque[Delivery]) -> None:
         number = self.number - len(queue) + 1
