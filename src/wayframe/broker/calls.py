@@ -129,6 +129,7 @@ class RestCalls:
         tree = self._broker.spaces.of(client.who.cid).tree
         mine = [each for each in tree.match(message.topic) if each.client is client and each.share is None]
         deliver_to(client, mine, message, self._broker.outbox)
+        message.let_go()
 
 
 def _user(said: Properties) -> dict[str, str]:

@@ -221,8 +221,11 @@ class Plan:
         """Put a message before everybody who gets it."""
         for group in self.groups:
             group.deliver(message, outbox)
-        if not (self.filtered or self.conditional or self.shares):
-            return
+        if self.filtered or self.conditional or self.shares:
+            self._deliver_where_it_depends(message, publisher, outbox)
+        message.let_go()
+
+    def _deliver_where_it_depends(self, message: Message, publisher: Session | None, outbox: Outbox) -> None:
         filters = Filters(message, publisher)
         for condition, groups in self.filtered:
             if filters.passes(condition):

@@ -197,6 +197,7 @@ def _deliver_retained(client: Client, subscription: Subscription, message: Messa
         outbox.dropped += 1
     else:
         connection.send(delivery)
+    message.let_go()
 
 
 def _walk(node: _Node, levels: Levels, depth: int) -> Iterator[Message]:

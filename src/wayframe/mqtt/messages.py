@@ -92,6 +92,11 @@ class Message:
             found = self._deliveries[key] = Delivery(self, version, qos, retain, ids)
         return found
 
+    def let_go(self) -> None:
+        """Everybody has been served: forget the packets that were made. They point back here, and a circle of large
+        payloads would wait for the garbage collector."""
+        self._deliveries.clear()
+
     def passed_on(self) -> bytes:
         """The properties that are the same for every subscriber, encoded."""
         if self._tail is None:
