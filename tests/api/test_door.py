@@ -6,8 +6,11 @@ import socket
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from inside import InsideHouse, until
+from wayframe.api import server
 
 
 def test_preflight_needs_no_token_and_names_what_browsers_ask_for(house: InsideHouse) -> None:
@@ -67,6 +70,16 @@ def test_a_head_without_end_is_cut_off(house: InsideHouse) -> None:
             assert connection.recv(65536).startswith(b"HTTP/1.1 431")
         except (BrokenPipeError, ConnectionResetError):
             pass
+
+
+def test_a_web_socket_waits_for_no_further_head(house: InsideHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be silent for as long as its own protocol lets it; a connection that brings no head is closed."""
+    monkeypatch.setattr(server, "_HEAD_S", 0.2)
+    address = ("127.0.0.1", house.node.http.port)
+    with connect(f"ws://127.0.0.1:{address[1]}/", subprotocols=[Subprotocol("mqtt")], proxy=None) as quiet:
+        with socket.create_connection(address, 10) as silent:
+            assert silent.recv(1) == b"", "its time for a head is over, and began after that of the other"
+        assert quiet.ping().wait(10)
 
 
 def test_head_of_an_api_path_has_no_body(house: InsideHouse) -> None:

@@ -58,6 +58,8 @@ class _Guarded(HttpToolsProtocol):
                 self.transport.close()
                 return
         super().data_received(data)
+        if self.transport.get_protocol() is not self:
+            return  # a WebSocket now: no further head comes
         waits = self.cycle is None or self.cycle.response_complete
         if waits and self._head_timer is None and not self.transport.is_closing():
             self._expect_head()
