@@ -349,6 +349,28 @@ def test_nothing_is_restored_under_a_running_server(
     assert run("restore", "saved.tar").err == f"wayframe: the server at {server.url} is running; stop it first\n"
 
 
+def test_a_certificate_is_made_and_named(run: Any, tmp_path: Path) -> None:
+    done = run("tls", "init", "--name", "video.example.com", "--name", "192.0.2.7", "--json")
+    made = json.loads(done.out)
+    assert {"localhost", "127.0.0.1", "video.example.com", "192.0.2.7"} <= set(made["names"])
+    assert Path(made["authority"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
+    said = run("tls", "init").out
+    assert "video.example.com" in said and made["authority"] in said, "names stay"
+
+
+def test_a_certificate_of_somebody_else_is_left_alone(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYFRAME_TLS_CERTIFICATE", "/etc/cert.pem")
+    monkeypatch.setenv("WAYFRAME_TLS_KEY", "/etc/key.pem")
+    done = run("tls", "init")
+    assert done.code == 1 and "tls_certificate" in done.err
+
+
+def test_a_name_that_is_none_makes_no_certificate(run: Any) -> None:
+    assert run("tls", "init", "--name", "https://x") == Done(
+        1, "", "wayframe: 'https://x' is no host name and no IP address\n"
+    )
+
+
 def test_the_installed_command_runs() -> None:
     done = subprocess.run(
         [str(Path(sys.executable).parent / "wayframe"), "--version"],

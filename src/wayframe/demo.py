@@ -58,7 +58,11 @@ async def run(settings: Settings) -> None:
     devices = await _register(node, DEMO_IDENTS, DEMO_NAMES)
     console.print(f"\n  [bold]Wayframe demo[/bold] at {node.services.links.base}   (Ctrl-C ends it)")
     console.print(f"  Token for the API: {key}")
-    console.print(f"  API documentation: {node.services.links.base}/docs\n")
+    console.print(f"  API documentation: {node.services.links.base}/docs")
+    if settings.tls == "on":
+        authority = node.settings.tls_dir / "ca.pem"
+        console.print(f"  Over TLS, for flespi's web applications: {node.settings.secure_url} (trust {authority})")
+    console.print()
     show = asyncio.create_task(_run_show(node, key, devices, console))
     try:
         with _fleet(node.gateway.ports()):
