@@ -3,7 +3,9 @@
 Run: .venv/bin/python bench/live_cpu.py [--streams 100] [--many 400] [--ffmpegs 20] [--rounds 1] [--out FILE]
 All three get the same 1 Mbit/s, 15 fps H.264 frames at the same pace: our server as JT/T 1078 from registered terminals
 whose streams were started over REST, ffmpeg as MPEG-TS over TCP (`-c copy -f hls`), nginx-rtmp as RTMP. Our playlists
-are polled so that streams stay alive; nobody polls the peers. The last run shows how many streams a core takes.
+are polled so that streams stay alive; nobody polls the peers. Our segments are packaged when somebody asks for them,
+so another run has a viewer of every stream who fetches each segment and pays for HTTP too, which the peers do not
+have. The last run shows how many streams a core takes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from e2e.house import House
 _SETTLE_S = 12.0
 """Until the first segments leave the playlist: memory and disk are then as they stay."""
 _POLL_S = 20.0
+_SEGMENT_S = 2.0
 _AT_ONCE = 25
 
 
@@ -61,15 +64,18 @@ async def start_streams(server: House, devices: Sequence[int]) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def watched(server: House, uuids: Sequence[str]) -> AsyncIterator[None]:
-    """Playlists are fetched often enough that the streams go on."""
+async def watched(server: House, uuids: Sequence[str], *, whole: bool = False) -> AsyncIterator[None]:
+    """Playlists are fetched often enough that the streams go on, or for every segment, and it too (`whole`)."""
+    period_s = _SEGMENT_S if whole else _POLL_S
 
     async def poll() -> None:
         async with httpx.AsyncClient(base_url=server.base, trust_env=False, timeout=30) as client:
             while True:
                 for uuid in uuids:
-                    (await client.get(f"/media/{uuid}")).raise_for_status()
-                    await asyncio.sleep(_POLL_S / len(uuids))
+                    playlist = (await client.get(f"/media/{uuid}")).raise_for_status().text
+                    if whole:
+                        (await client.get(f"/media/{playlist.split()[-1]}")).raise_for_status()
+                    await asyncio.sleep(period_s / len(uuids))
 
     task = asyncio.create_task(poll())
     try:
@@ -90,9 +96,9 @@ async def measured(pump: Pump, seconds: float, *pids: int) -> float:
     return used * 1000 / ((pump.frames - sent) / 15)
 
 
-async def ours(streams: int, seconds: float) -> float:
+async def ours(streams: int, seconds: float, *, whole: bool = False) -> float:
     """Our server."""
-    print(f"wayframe, {streams} streams")
+    print(f"wayframe, {streams} streams{', each with a viewer' if whole else ''}")
     idents = [f"0139{number:08d}" for number in range(streams)]
     with house() as server:
         devices = register(server, idents)
@@ -100,7 +106,7 @@ async def ours(streams: int, seconds: float) -> float:
         async with pumping(pump):
             await recorders(pump, server.ports["signalling"], idents)
             uuids = await start_streams(server, devices)
-            async with watched(server, uuids):
+            async with watched(server, uuids, whole=whole):
                 cost = await measured(pump, seconds, pid_of(server))
                 await check(server, uuids)
     return cost
@@ -201,6 +207,8 @@ def main() -> None:
         Row("wayframe / ffmpeg", median([one[0] / one[2] for one in rounds]), "×", 0.5),
         Row("wayframe / nginx-rtmp", median([one[0] / one[1] for one in rounds]), "×", 1.3),
     ]
+    viewed = asyncio.run(ours(chosen.streams, chosen.seconds, whole=True))
+    rows.append(Row("wayframe with a viewer of every segment", viewed, "ms"))
     if chosen.many:
         crowd = asyncio.run(ours(chosen.many, chosen.seconds))
         rows.append(Row(f"cores taken by {chosen.many} streams", crowd * chosen.many / 1000, "cores", 1.0))

@@ -265,6 +265,28 @@ def test_old_segments_move_to_the_spool_and_expire(h264: list[AccessUnit], spool
     assert stream.bytes_held == 0
 
 
+def test_a_segment_is_the_same_whenever_it_is_first_asked_for(
+    h264: list[AccessUnit], aac: tuple[list[bytes], AudioConfig], spool: FolderSpool
+) -> None:
+    frames, config = aac
+    asked: list[list[bytes]] = []
+    for at_once in (True, False):
+        clock = Clock()
+        stream = LiveStream(base="u/", spool=spool, clock=clock)
+        found: dict[str, bytes | None] = {}
+        for turn in range(3):
+            for index, unit in enumerate(h264):
+                feed(stream, [unit], clock, shift_ms=turn * 10_000)
+                stream.aac(frames[index % len(frames)], turn * 10_000 + unit.pts_ms, config)
+                for name in names(stream.playlist() or ""):
+                    if name not in found:
+                        found[name] = stream.segment(name) if at_once else None
+        assert any((spool.folder / name).exists() for name in found)
+        asked.append([found[name] or stream.segment(name) or b"" for name in found])
+    assert asked[0] == asked[1]
+    assert all(asked[0])
+
+
 def test_memory_stays_close_to_the_window(h264: list[AccessUnit], spool: FolderSpool) -> None:
     clock = Clock()
     stream = LiveStream(base="u/", spool=spool, clock=clock)

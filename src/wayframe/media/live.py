@@ -14,6 +14,7 @@ from . import flv
 from ._flv_viewers import QUEUE_BYTES, FlvViewer
 from ._hls import Cached, OpenSegment, TsSegment, TsWindow, longest_segment_s
 from ._llhls import LlPlaylist, LlSession, LlStatus
+from ._ts_segments import TsSegments
 from .aac import AudioClock, AudioConfig
 from .access_unit import (
     Codec,
@@ -26,7 +27,6 @@ from .access_unit import (
     split_annexb,
 )
 from .errors import MediaError
-from .mpegts import TsPackager
 from .spool import SegmentSpool, SegmentStore
 
 __all__ = ["FlvViewer", "LiveStream", "LlPlaylist", "LlStatus"]
@@ -57,7 +57,7 @@ class LiveStream:
         self._prefix = secrets.token_hex(6)
         self._store = SegmentStore(spool)
         self._window = TsWindow(base)
-        self._packager = TsPackager(codec) if codec == "h264" else None
+        self._ts = TsSegments(codec) if codec == "h264" else None
         self._expects_audio = expects_audio
         self._sets: ParameterSets | None = None
         self._open: OpenSegment | None = None
@@ -161,12 +161,12 @@ class LiveStream:
         if self._open is None:
             starts_at = self._anchor[1] + (pts_ms - self._anchor[0]) / 1000
             self._open = OpenSegment(pts_ms, starts_at, broken, key)
-            if self._ll is None and self._packager is None and self._may_start_viewers:
+            if self._ll is None and self._ts is None and self._may_start_viewers:
                 self._start_ll(pts_ms)
                 return
             if self._ll is not None and self._sets is not None:
                 self._ll.start_segment(self._sets, starts_at, broken, self._last_arrival)
-        if self._packager is not None:
+        if self._ts is not None:
             self._open.append(picture)
         if self._ll is None and not self._viewers:
             return
@@ -193,7 +193,7 @@ class LiveStream:
         position = clock.place(pts_ms)
         sound = Cached(False, frame, position, False)
         self._remember(sound)
-        if self._open is not None and self._packager is not None:
+        if self._open is not None and self._ts is not None:
             self._open.append(sound)
         if self._ll is not None:
             self._ll.aac(frame, position)
@@ -248,27 +248,17 @@ class LiveStream:
         if self._ll is not None:
             for name in self._ll.end_segment(last_frame_ms, now):
                 self._store.retire(name)
-        if self._packager is not None:
+        if self._ts is not None:
             name = f"{self._prefix}-{self._segments}.ts"
             duration = (self._last_ms + last_frame_ms - segment.start_ms) / 1000
-            self._store.put(name, (self._packaged(self._packager, segment),), now)
+            package = self._ts.close(segment.items, self.audio_config)
+            self._store.put(name, tuple([item.data for item in segment.items]), now, package)
             listed = TsSegment(name, duration, segment.starts_at, segment.discontinuity)
             for gone in self._window.add(listed):
                 self._store.retire(gone)
         self._segments += 1
-        if self._packager is not None or (self._ll is not None and self._ll.has_segments):
+        if self._ts is not None or (self._ll is not None and self._ll.has_segments):
             self._segment_done.set()
-
-    def _packaged(self, packager: TsPackager, segment: OpenSegment) -> bytes:
-        """A whole segment as transport packets; done at its end, when the code is warm and sound is known of."""
-        config = self.audio_config
-        pieces = packager.tables(config is not None)
-        for item in segment.items:
-            if item.video:
-                pieces += packager.video(item.data, item.pts_ms, item.key)
-            elif config is not None:
-                pieces += packager.aac(item.data, item.pts_ms * 1000 // config.rate, config)
-        return b"".join(pieces)
 
     def _remember(self, item: Cached) -> None:
         """Keep the current group of pictures for viewers that join; give up on one that grows without bound."""
@@ -295,7 +285,7 @@ class LiveStream:
 
     def playlist(self) -> str | None:
         """The classic playlist, or None before the first segment is complete."""
-        if self._packager is not None:
+        if self._ts is not None:
             return self._window.playlist(self.ended)
         ll = self._ll
         return ll.playlist(low_latency=False) if ll is not None and ll.has_segments else None

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from typing import NamedTuple
 
 from .aac import AudioConfig, adts_header
 from .access_unit import Codec
 
-__all__ = ["PACKET", "TsPackager"]
+__all__ = ["PACKET", "Counters", "TsPackager"]
 
 PACKET = 188
 _PMT_PID, _VIDEO_PID, _AUDIO_PID = 0x1000, 0x100, 0x101
@@ -32,7 +33,12 @@ _DELIMITER_STARTS = {
 }
 _PES_START = struct.Struct(">4sHBBB")
 _PTS = struct.Struct(">BHH")
-_CLOCK = struct.Struct(">IH")
+_CLOCK = struct.Struct(">BIH")
+# Length 0 is allowed for video and needed above 65,535 bytes.
+_VIDEO_HEAD = _PES_START.pack(b"\x00\x00\x01\xe0", 0, 0x84, 0x80, 5)
+# What the first packet holds: without header, adaptation length and field, PES header with time, and ADTS header.
+_VIDEO_ROOM = PACKET - 4 - 1 - 7 - 14
+_AUDIO_ROOM = PACKET - 4 - 1 - 1 - 14 - 7
 
 
 def _headers(pid: int, flags: int) -> list[bytes]:
@@ -93,15 +99,24 @@ def _pts_field(ticks: int) -> bytes:
     return _PTS.pack(0x21 | (ticks >> 29) & 0x0E, (ticks >> 14) & 0xFFFE | 1, (ticks << 1) & 0xFFFE | 1)
 
 
+class Counters(NamedTuple):
+    """Continuity counters of the next packets, 0..15."""
+
+    video: int = 0
+    audio: int = 0
+    tables: int = 0
+
+
+_AT_FIRST = Counters()
+
+
 class TsPackager:
     """Turns access units and AAC frames of one stream into transport packets."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, counters: Counters = _AT_FIRST) -> None:
         self._codec = codec
         self._tables = {audio: _pmt(codec, audio) for audio in (False, True)}
-        self._video_counter = 0
-        self._audio_counter = 0
-        self._table_counter = 0
+        self._video_counter, self._audio_counter, self._table_counter = counters
 
     def tables(self, audio: bool) -> list[bytes]:
         """PAT and PMT: the first two packets of a segment."""
@@ -112,14 +127,19 @@ class TsPackager:
     def video(self, data: bytes, pts_ms: int, key: bool) -> list[bytes]:
         """Packets of one Annex B access unit; a delimiter is put in front when it has none."""
         ticks = (pts_ms * 90 + _START_90K) & _WRAP
-        delimiter = b"" if data.startswith(_DELIMITER_STARTS[self._codec]) else _DELIMITER[self._codec]
-        # Length 0 is allowed for video and needed above 65,535 bytes.
-        head = _PES_START.pack(b"\x00\x00\x01\xe0", 0, 0x84, 0x80, 5)
         clock = (ticks - _CLOCK_LAG_90K) & _WRAP
-        field = bytes((0x50 if key else 0x10,)) + _CLOCK.pack(clock >> 1, (clock & 1) << 15 | 0x7E00)
-        start = b"".join((head, _pts_field(ticks), delimiter))
+        field = _CLOCK.pack(0x50 if key else 0x10, clock >> 1, (clock & 1) << 15 | 0x7E00)
+        start = b"".join((_VIDEO_HEAD, _pts_field(ticks), self._delimiter(data)))
         packets, self._video_counter = _packets(_VIDEO_PID, self._video_counter, field, start, data)
         return packets
+
+    def video_packets(self, data: bytes) -> int:
+        """How many packets `video` makes of it."""
+        room = _VIDEO_ROOM - len(self._delimiter(data))
+        return 1 + max(0, len(data) - room + 183) // 184
+
+    def _delimiter(self, data: bytes) -> bytes:
+        return b"" if data.startswith(_DELIMITER_STARTS[self._codec]) else _DELIMITER[self._codec]
 
     def aac(self, frame: bytes, pts_ms: int, config: AudioConfig) -> list[bytes]:
         """Packets of one raw AAC frame, ADTS header added."""
@@ -130,6 +150,10 @@ class TsPackager:
         start = b"".join((head, _pts_field(ticks), adts))
         packets, self._audio_counter = _packets(_AUDIO_PID, self._audio_counter, b"\x40", start, frame)
         return packets
+
+    def aac_packets(self, frame: bytes) -> int:
+        """How many packets `aac` makes of it."""
+        return 1 + max(0, len(frame) - _AUDIO_ROOM + 183) // 184
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ Listed segments stay in memory; those that left the playlist move to a `SegmentS
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,7 @@ class _Item:
     size: int
     pieces: tuple[bytes, ...] | None
     accessed: float
+    package: Callable[[bytes], bytes] | None
     listed: bool = True
 
 
@@ -46,10 +48,15 @@ class SegmentStore:
         self.spool_failures = 0
         """Segments lost because the spool refused them."""
 
-    def put(self, name: str, pieces: tuple[bytes, ...], now: float) -> None:
-        """Publish the bytes `pieces` make together; they stay in memory until `retire`."""
+    def put(
+        self, name: str, pieces: tuple[bytes, ...], now: float, package: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        """Publish the bytes `pieces` make together, or what `package` makes of them for the first who asks.
+
+        They stay in memory until `retire`.
+        """
         size = sum(map(len, pieces))
-        self._items[name] = _Item(size, pieces, now)
+        self._items[name] = _Item(size, pieces, now, package)
         self.bytes_held += size
 
     def get(self, name: str, now: float) -> bytes | None:
@@ -58,9 +65,15 @@ class SegmentStore:
         if item is None:
             return None
         item.accessed = max(item.accessed, now)
-        if item.pieces is not None:
-            return item.pieces[0] if len(item.pieces) == 1 else b"".join(item.pieces)
-        return self._spool.get(name) if self._spool is not None else None
+        if item.pieces is None:
+            kept = self._spool.get(name) if self._spool is not None else None
+            return kept if item.package is None or kept is None else item.package(kept)
+        data = item.pieces[0] if len(item.pieces) == 1 else b"".join(item.pieces)
+        if item.package is not None:
+            data = item.package(data)
+            self.bytes_held += len(data) - item.size
+            item.size, item.pieces, item.package = len(data), (data,), None
+        return data
 
     def retire(self, name: str) -> None:
         """The segment left the playlist: move it to the spool, when there is one."""
