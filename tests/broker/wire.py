@@ -31,6 +31,7 @@ class Wire:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._framer = Framer(1 << 28)
         self._came: list[tuple[int, bytes]] = []
+        self._held: list[Packet] = []
         self._ids = itertools.count(1)
 
     def close(self) -> None:
@@ -76,7 +77,11 @@ class Wire:
         self.send(Publish(topic, payload, qos, retain, packet_id=packet_id, properties=dict(said)))
         if not qos:
             return None
-        answer = self.take(Ack)
+        held = []
+        while isinstance(answer := self.receive(), Publish):  # its own subscriptions may come first
+            held.append(answer)
+        self._held = held
+        assert isinstance(answer, Ack), answer
         assert answer.packet_id == packet_id
         assert answer.type is (PacketType.PUBACK if qos == 1 else PacketType.PUBREC)
         if qos == 2 and answer.reason < 0x80:
@@ -114,6 +119,8 @@ class Wire:
 
     def receive(self) -> Packet:
         """The next packet. Raises EOFError at the end, TimeoutError if nothing comes."""
+        if self._held:
+            return self._held.pop(0)
         while not self._came:
             try:
                 data = self.socket.recv(1 << 16)
