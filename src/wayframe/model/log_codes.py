@@ -51,7 +51,9 @@ class Log(Enum):
     DEVICE_NOTE = LogCode(302, "note", "device protocol event", entity=_DEVICE)
     SETTING_RECEIVED = LogCode(310, "settings/{name}/received", "setting: value received", entity=_DEVICE)
     SETTING_ACCEPTED = LogCode(312, "settings/{name}/accepted", "setting: new value accepted", entity=_DEVICE)
-    SETTING_REJECTED = LogCode(313, "settings/{name}/rejected", "setting: new value rejected", "warning", entity=_DEVICE)
+    SETTING_REJECTED = LogCode(
+        313, "settings/{name}/rejected", "setting: new value rejected", "warning", entity=_DEVICE
+    )
     COMMAND_QUEUED = LogCode(330, "commands-queue/{name}/queued", "command queued", entity=_DEVICE)
     COMMAND_PROCESSED = LogCode(331, "commands-queue/{name}/processed", "command processed", entity=_DEVICE)
     COMMAND_CANCELED = LogCode(332, "commands-queue/{name}/canceled", "command canceled", "notice", entity=_DEVICE)

@@ -121,7 +121,8 @@ def _schema(shape: Any) -> dict[str, Any]:
 def _body(route: Route) -> dict[str, Any]:
     one = _schema(route.body)
     schema = {"anyOf": [{"type": "array", "items": one, "minItems": 1}, one]} if route.batch else one
-    return {"required": route.method != "DELETE", "content": {"application/json": {"schema": schema}}}
+    optional = route.method == "DELETE" or route.linked is not None
+    return {"required": not optional, "content": {"application/json": {"schema": schema}}}
 
 
 def _upload_body() -> dict[str, Any]:
@@ -161,7 +162,8 @@ def _statuses(route: Route) -> dict[str, str]:
         return {"400": _STATUSES["400"]}
     if route.upload:
         return {**_STATUSES, "413": "The file is over its limit", "507": "The device's store or the disk is full"}
-    return {**_STATUSES, "409": "A value that must be unique is taken"} if route.body is not None else _STATUSES
+    writes = route.body is not None or route.method == "POST"
+    return {**_STATUSES, "409": "A value that must be unique is taken"} if writes else _STATUSES
 
 
 def _failure(text: str) -> dict[str, Any]:

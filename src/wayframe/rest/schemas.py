@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
-from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
-from wayframe.services.settings import SettingBody
+
+from .item_schemas import ITEM_TYPES
 
 
 class DeviceItem(Struct, kw_only=True):
@@ -115,165 +115,6 @@ class AccountItem(Struct, kw_only=True):
     counters: dict[str, Any]
     metadata: dict[str, Any]
     created: float
-
-
-class GroupItem(Struct, kw_only=True):
-    """A group."""
-
-    id: int
-    cid: int
-    name: str
-    color: str
-    metadata: dict[str, Any]
-
-
-class StreamItem(Struct, kw_only=True):
-    """A stream."""
-
-    id: int
-    cid: int
-    name: str
-    protocol_id: int
-    protocol_name: str
-    enabled: bool
-    queue_ttl: int
-    validate_message: str
-    configuration: dict[str, Any]
-    metadata: dict[str, Any]
-
-
-class PluginItem(Struct, kw_only=True):
-    """A plugin."""
-
-    id: int
-    cid: int
-    name: str
-    item_type: str
-    type_id: int
-    enabled: bool
-    required: bool
-    validate_message: str
-    priority: int
-    configuration: dict[str, Any]
-    metadata: dict[str, Any]
-
-
-class GeofenceItem(Struct, kw_only=True):
-    """A geofence."""
-
-    id: int
-    cid: int
-    name: str
-    enabled: bool
-    priority: int
-    geometry: dict[str, Any]
-    metadata: dict[str, Any]
-
-
-class WebhookItem(Struct, kw_only=True):
-    """A webhook."""
-
-    id: int
-    cid: int
-    name: str
-    enabled: bool
-    triggers: list[dict[str, Any]]
-    configuration: dict[str, Any] | list[dict[str, Any]]
-    metadata: dict[str, Any]
-
-
-class LinkItem(Struct, kw_only=True):
-    """An assigned item: its own id, and those of both sides as `group_id`, `device_id` and the like."""
-
-    id: int
-    name: str
-
-
-class PluginLinkItem(Struct, kw_only=True):
-    """An item assigned to a plugin, with the values given."""
-
-    id: int
-    plugin_id: int
-    name: str
-    fields: dict[str, Any]
-
-
-class DeletedItem(Struct, kw_only=True):
-    """A deleted item that can be restored."""
-
-    id: int
-    cid: int
-    type: int
-    item_id: int
-    origin: str
-    name: str
-    deleted: float
-    expires: float
-
-
-class TypeItem(Struct, kw_only=True):
-    """A plugin type or stream protocol, with the schema of its configuration."""
-
-    id: int
-    name: str
-    title: str
-    schema: dict[str, Any]
-
-
-class Move(Struct, kw_only=True):
-    """The account items go to."""
-
-    cid: int
-
-
-class MetadataItem(Struct, kw_only=True):
-    """Free keys of an item."""
-
-    id: int
-    metadata: dict[str, Any]
-
-
-class SettingItem(Struct, kw_only=True):
-    """A setting of a device. `mode`: 1 readable, 2 writable; `status`: 1 while a value waits to be written."""
-
-    device_id: int
-    name: str
-    current: dict[str, Any] | None
-    pending: dict[str, Any] | None
-    mode: int
-    status: int
-    updated: float
-
-
-class SettingData(Struct, kw_only=True):
-    """What is to be forgotten."""
-
-    pending: bool = False
-
-
-class PacketItem(Struct, kw_only=True):
-    """A piece of raw traffic."""
-
-    timestamp: float
-    device_id: int
-    direction: Annotated[str, Meta(pattern="^(in|out)$")]
-    data: Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
-    source: str
-    transport: str
-
-
-class IdentItem(Struct, kw_only=True):
-    """An ident seen on a channel; `device_id` 0 and `last_seen` where nobody registered it."""
-
-    id: int
-    ident: str
-    channel_id: int
-    device_id: int
-    connections: int
-    registered: bool
-    source: str = ""
-    last_seen: float = 0
-    established: float = 0
 
 
 class SubaccountItem(Struct, kw_only=True):
@@ -462,10 +303,7 @@ class MediaData(Struct, kw_only=True, rename={"from_": "from"}):
 TYPES: tuple[type, ...] = (
     DeviceBody, ChannelBody, TokenBody, AccountBody, CommandBody, DeviceItem, ChannelItem, TokenItem, AccountItem,
     RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
-    ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, GroupBody, StreamBody,
-    PluginBody, GeofenceBody, WebhookBody, LinkBody, GroupItem, StreamItem, PluginItem, GeofenceItem, WebhookItem,
-    LinkItem, PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, PacketItem, IdentItem, SettingBody,
-    SettingItem, SettingData, SessionItem,
+    ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, *ITEM_TYPES, SessionItem,
     SubscriptionItem, RetainedItem,
     SubaccountBody, SubaccountItem, LimitBody, LimitItem,
 )  # fmt: skip

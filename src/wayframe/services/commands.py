@@ -8,7 +8,7 @@ ends as "sent, outcome unknown" (ruling 2).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -173,18 +173,18 @@ class Commands:
         self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
     ) -> tuple[list[dict[str, Json]], list[WayframeError]]:
         """Queue commands for devices. Returns created items and, beside them, what was refused."""
-        created, errors = await self._create(entries, bodies, queued=True)
+        created, errors = await self._create(caller, entries, bodies, queued=True)
         return [self.view(opened.command) for opened in created], errors
 
     async def execute(
         self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
     ) -> tuple[list[dict[str, Json]], list[WayframeError]]:
         """Carry commands out now, together, and wait for each up to its timeout."""
-        created, errors = await self._create(entries, bodies, queued=False)
+        created, errors = await self._create(caller, entries, bodies, queued=False)
         return list(await asyncio.gather(*(self._wait(opened) for opened in created))), errors
 
     async def _create(
-        self, entries: Sequence[Entry], bodies: Sequence[Json], *, queued: bool
+        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json], *, queued: bool
     ) -> tuple[list[_Open], list[WayframeError]]:
         created: list[tuple[Entry, Command]] = []
         errors: list[WayframeError] = []
@@ -204,7 +204,7 @@ class Commands:
         for item in opened:
             # Clients ignore log records of commands they have not seen on the state topic (mqtt-api.md 6.5).
             self._announce_state(item)
-            self._log(item, Log.COMMAND_QUEUED)
+            self._log(item, Log.COMMAND_QUEUED, caller.said())
             self.wake(item.entry)
         return opened, errors
 
@@ -496,14 +496,17 @@ class Commands:
         if item.command.queued and not item.command.stage.final:
             self._journal.state(self._state_topic(item), self.view(item.command), item.entry.cid)
 
-    def _log(self, item: _Open, kind: Log) -> None:
-        """Log a step. Real-time commands have one topic, and only their end is logged there."""
+    def _log(self, item: _Open, kind: Log, by: Mapping[str, Json] | None = None) -> None:
+        """Log a step, and who asked for it. Real-time commands have one topic, and only their end is logged there."""
         if not item.command.queued:
             if not item.command.stage.final:
                 return
             kind = Log.REALTIME_COMMAND_PROCESSED
         shown = self.result(item.command) if item.command.stage.final else self.view(item.command)
-        self._journal.log(kind, OriginType.DEVICE, item.entry.id, item.entry.cid, shown, topic_name=item.command.name)
+        self._journal.log(
+            kind, OriginType.DEVICE, item.entry.id, item.entry.cid, {**shown, **(by or {})},
+            topic_name=item.command.name,
+        )  # fmt: skip
 
     # --- views --------------------------------------------------------------------------------------------------
 

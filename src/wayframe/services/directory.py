@@ -33,7 +33,6 @@ from .entries import (
     CHANNELS,
     CUSTOMER,
     DEVICES,
-    GROUPS,
     LIMITS,
     TOKENS,
     Caller,
@@ -61,7 +60,7 @@ from .kinds import (
 from .limits import Limits
 from .memory import Memory
 from .rules import new_key, token_end
-from .selection import choose, select
+from .selection import choose, groups_of, select
 
 
 class Directory:
@@ -277,7 +276,7 @@ class Directory:
     async def among(self, caller: Caller, entity: str, entries: Iterable[Entry], selector: str) -> list[Entry]:
         """Of these items, those that a selector names and the caller may read. Raises `BadRequest`, `Forbidden`."""
         allowed, accounts = self.granted(caller, entity, "GET"), self.visible_accounts(caller.cid)
-        groups = frozenset(entry.id for entry in self.entries(GROUPS) if entry.cid in accounts)
+        groups = groups_of(self._memory, accounts) if allowed.groups is not None else ()
         items = {entry.id: entry for entry in entries}
         try:
             return await choose(items, entity, selector, accounts, allowed, self._clock.now(), groups)

@@ -28,8 +28,13 @@ async def select(memory: Memory, entity: str, selector: str, cid: int, allowed: 
     few = _by_index(memory, entity, compiled)
     items = memory.of(entity) if few is None else {entry.id: entry for entry in few}
     everyone = allowed.everything and len(accounts) == len(memory.of(CUSTOMER))
-    groups = frozenset(entry.id for entry in memory.of(GROUPS).values() if entry.cid in accounts)
+    groups = groups_of(memory, accounts) if allowed.groups is not None else ()
     return await choose(items, entity, selector, None if everyone else accounts, allowed, now, groups)
+
+
+def groups_of(memory: Memory, accounts: Collection[int]) -> frozenset[int]:
+    """Groups of these accounts: membership in others' says nothing of a token's rights."""
+    return frozenset(entry.id for entry in memory.of(GROUPS).values() if entry.cid in accounts)
 
 
 async def choose(
