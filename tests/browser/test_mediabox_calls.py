@@ -7,20 +7,18 @@ carries the token of an embedding application: rights on devices with six submod
 from __future__ import annotations
 
 import base64
-import io
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
-from screen import Screen
+from applications import EMBEDDED, FILE_FIELDS, App, MediaBox, opened, picture
+from playwright.sync_api import Browser, sync_playwright
 from trusting import origin, secure_house, served, trusting_browser
 
 from e2e.house import House, driving
@@ -32,156 +30,6 @@ MODULES = Path(__file__).parents[2] / "web" / "node_modules"
 IDENT = "13900000077"
 SMALL = VideoFormat(Codec.H264, 480, 270, 15, 300, 15)
 CAMERAS = (CameraConfig(1, SMALL, SMALL), CameraConfig(2, SMALL, SMALL))
-SUBMODULES = ("commands", "commands-queue", "commands-result", "connections", "media", "logs")
-EMBEDDED = {
-    "type": 2,
-    "acl": [
-        {
-            "uri": "gw/devices",
-            "methods": ["GET", "POST", "PUT", "DELETE"],
-            "submodules": [{"name": name, "methods": ["GET", "POST", "PUT", "DELETE"]} for name in SUBMODULES],
-        }
-    ],
-}
-COMMANDS = "request_video,take_photo,start_videostream,video_timeline,playback_video,request_tachograph_file"
-FILE_FIELDS = "channel_id,created,device_id,meta,mime,modified,name,protected,shared,size,uploaded,url,uuid"
-WAIT_S = 40.0
-
-
-class App:
-    """One application in one page."""
-
-    def __init__(self, page: Page, token: str) -> None:
-        self.page = page
-        self.screen = Screen(page, Path())
-        page.evaluate("token => { window.client = new Client(token) }", token)
-
-    def do(self, name: str, *arguments: Any) -> Any:
-        """Call a method of the client."""
-        return self.page.evaluate("([name, given]) => client[name](...given)", [name, list(arguments)])
-
-    def result(self, method: str, path: str, body: Any = None) -> Any:
-        """The result of a REST call that works."""
-        answer = self.do("rest", method, path, body) if body is not None else self.do("rest", method, path)
-        assert answer["status"] == 200 and "errors" not in answer, (method, path, answer)
-        return answer["result"]
-
-    def get(self, path: str, data: Any = None) -> Any:
-        """The result of a read."""
-        answer = self.do("get", path, data) if data is not None else self.do("get", path)
-        assert answer["status"] == 200 and "errors" not in answer, (path, answer)
-        return answer["result"]
-
-    def heard(self, *ids: int) -> list[dict[str, Any]]:
-        """What came under these subscriptions, in the order it came."""
-        every = self.page.evaluate(
-            "ids => client.heard.filter(({ id }) => ids.includes(id))"
-            ".map(one => ({ ...one, payload: one.text === '' ? null : JSON.parse(one.text) }))",
-            list(ids),
-        )
-        assert isinstance(every, list)
-        return every
-
-    def until(self, look: Callable[[], Any], what: str) -> Any:
-        """Ask again and again until the answer is true."""
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-            self.page.wait_for_timeout(50)
-        raise AssertionError(
-            f"{what}: not within {WAIT_S:.0f} s; {self.page.evaluate('client.ended')}, heard {self.page.evaluate('client.heard.slice(-8)')}"
-        )
-
-
-class MediaBox(App):
-    """MediaBox on the page of one device, after its page load; `loaded` keeps what each step brought."""
-
-    def __init__(self, page: Page, house: House, device: int, token: str) -> None:
-        super().__init__(page, token)
-        self.device = device
-        path = f"/gw/devices/{device}"
-        now = time.time()
-        self.loaded: dict[str, Any] = {"region": self.do("regions", origin(house))}
-        self.loaded["token"] = self.do("connect", "mediabox")
-        self.loaded["device"] = self.get(path)
-        listed = "/gw/devices/all?fields=id,name,cid,configuration,media_size,connected,device_type_id"
-        self.loaded["devices"] = self.get(listed)
-        self.pinned = self.do("subscribe", "xflespifront/pinned/devices", {"qos": 1})
-        kind = self.loaded["device"][0]["device_type_id"]
-        types = f"/gw/channel-protocols/all/device-types/{kind}/"
-        self.loaded["types"] = self.get(f"{types}?fields=id,commands")
-        self.commands = {each["name"]: each for each in self.get(f"{types}?fields=commands")[0]["commands"]}
-        self.loaded["results"] = self.get(f"{path}/commands-result", {"from": now - 7 * 86400, "to": now})
-        self.loaded["media"] = self.media()
-        state, log = f"flespi/state{path}", f"flespi/log{path}"
-        self.connections = self.do("subscribe", f"{state}/connections/+", {"qos": 1, "rh": 1})
-        self.files = self.do("subscribe", f"{log}/media_file_uploaded,media_file_updated")
-        happened = "queued,sent,processed,canceled,expired"
-        self.lines = self.do("subscribe", f"{log}/commands-queue/{COMMANDS}/{happened}")
-        self.queue = self.do("subscribe", f"{state}/commands-queue/+")
-
-    def media(self, **data: Any) -> Any:
-        """The files of this month."""
-        now = time.time()
-        period = f"created>{now - 31 * 86400}&&created<{now + 86400}"
-        return self.get(f"/gw/devices/{self.device}/media", {"filter": period, "fields": FILE_FIELDS, **data})
-
-    def send(self, name: str, properties: dict[str, Any]) -> int:
-        """Fill in a command's form and queue it, as its dialog does; its id."""
-        said = self.do("form", self.commands[name]["schema"], properties)
-        body = [{"name": name, "properties": said, "ttl": 600}]
-        return int(self.result("POST", f"/gw/devices/{self.device}/commands-queue", body)[0]["id"])
-
-    def outcome(self, command: int, name: str) -> Any:
-        """The response of a command, once it went its whole way in the order that MediaBox depends on."""
-
-        def way() -> list[dict[str, Any]]:
-            mine = self.heard(self.lines, self.queue)
-            return [
-                one
-                for one in mine
-                if one["topic"].endswith(f"/{command}") or (one["payload"] or {}).get("id") == command
-            ]
-
-        def cleared() -> bool:
-            states = [one for one in way() if one["id"] == self.queue]
-            return bool(states) and states[-1]["payload"] is None
-
-        self.until(cleared, f"{name} leaves the queue")
-        went = way()
-        assert went[0]["id"] == self.queue and isinstance(went[0]["payload"]["properties"], dict), went
-        lines = [one for one in went if one["id"] == self.lines]
-        assert [one["topic"].rsplit("/", 2)[1:] for one in lines] == [
-            [name, step] for step in ("queued", "sent", "processed")
-        ]
-        times = [one["payload"]["timestamp"] for one in lines]
-        assert times == sorted(set(times)) and times[0] >= went[0]["payload"]["timestamp"]
-        assert went[-1]["id"] == self.queue and went[-1]["payload"] is None, (
-            "the end is told before it leaves the queue"
-        )
-        final = lines[-1]["payload"]
-        assert final["executed"] is True, final
-        return final["response"]
-
-    def moves(self, video: str, seconds: float) -> None:
-        """Wait until a video has played for some seconds."""
-        look = "id => document.getElementById(id).currentTime"
-        first = self.until(lambda: self.page.evaluate(look, video), f"{video} plays")
-        self.until(lambda: self.page.evaluate(look, video) > first + seconds, f"{video} goes on")
-
-    def record_of(self, uuid: str, code: int, **fields: Any) -> dict[str, Any]:
-        """The log record of a file with these values, as it goes straight into the list of files."""
-        wanted = {"uuid": uuid, "event_code": code, **fields}
-
-        def found() -> Any:
-            told = (one["payload"] for one in self.heard(self.files))
-            return next((record for record in told if wanted.items() <= record.items()), None)
-
-        record = self.until(found, f"event {code} of {uuid}")
-        assert set(record) >= {"uuid", "name", "mime", "meta", "created", "size", "protected", "uploaded"}
-        assert not {"preview", "content"} & set(record)
-        return dict(record)
 
 
 @pytest.fixture(scope="module")
@@ -225,12 +73,6 @@ def page_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def opened(browser: Browser, address: str) -> Page:
-    page = browser.new_context(viewport={"width": 900, "height": 720}).new_page()
-    page.goto(address)
-    return page
-
-
 @pytest.fixture(scope="module")
 def watcher(trusting: Browser, page_address: str, house: House) -> App:
     """Who hears everything there is, from before the first call."""
@@ -253,13 +95,6 @@ def mediabox(watcher: App, trusting: Browser, page_address: str, house: House, d
 def clip(mediabox: MediaBox) -> dict[str, Any]:
     """The clip that was there when the page was loaded."""
     return next(file for file in mediabox.loaded["media"] if file["meta"]["type"] == "video")
-
-
-def picture() -> str:
-    """A photo, base64."""
-    out = io.BytesIO()
-    Image.new("RGB", (64, 48), (200, 40, 40)).save(out, "JPEG")
-    return base64.b64encode(out.getvalue()).decode()
 
 
 # ---- MediaBox: page load
@@ -421,6 +256,8 @@ def test_a_live_wall_of_two_cameras(mediabox: MediaBox, tmp_path: Path) -> None:
         playlist = mediabox.do("fetchLink", response["uuid"])
         assert playlist["status"] == 200 and playlist["begin"].startswith("#EXTM3U")
         assert playlist["headers"]["content-type"].startswith("application/vnd.apple.mpegurl")
+        about = mediabox.about(response["uuid"])
+        assert (about["meta"]["type"], about["mime"]) == ("mediastream", "application/x-mpegURL")
         mediabox.do("wall", response["uuid"], f"camera{channel}")
     for channel in started:
         mediabox.moves(f"camera{channel}", 1.5)
@@ -461,9 +298,7 @@ def test_a_share_page_needs_no_token(
 ) -> None:
     visitor = App(opened(trusting, page_address), "")
     visitor.do("regions", origin(house))
-    about = visitor.page.evaluate(
-        "uuid => fetch(`${client.link(uuid)}?preview=json`).then(a => a.json())", clip["uuid"]
-    )
+    about = visitor.about(clip["uuid"])
     assert (about["mime"], about["meta"]["type"], about["created"]) == ("video/mp4", "video", clip["created"])
     assert about["preview"]["jpeg"]
     visitor.do("play", clip["uuid"], "shared")
@@ -563,5 +398,6 @@ def test_every_topic_that_was_heard_stands_in_the_directory(watcher: App, mediab
     heard = {one["topic"] for one in watcher.page.evaluate("client.heard")}
     assert len(heard) > 100
     assert {topic for topic in heard if not any(pattern.fullmatch(topic) for pattern in patterns)} == set()
+    assert watcher.page.evaluate("client.ended") == mediabox.page.evaluate("client.ended") == [], "nobody was cut off"
     # The one link that was asked for after its file was deleted.
     assert [text for text in mediabox.screen.complaints if "404 (Not Found)" not in text] == []
