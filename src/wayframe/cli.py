@@ -12,6 +12,7 @@ from wayframe.commandline.checkup import doctor
 from wayframe.commandline.settings import settings
 from wayframe.commandline.tls import tls
 from wayframe.commandline.upload import upload
+from wayframe.commandline.users import users
 from wayframe.config import SettingsError
 from wayframe.model import WayframeError
 
@@ -44,6 +45,7 @@ app.command()(keeping.restore)
 app.add_typer(tls)
 app.add_typer(items.tokens, name="token")
 app.add_typer(items.devices, name="device")
+app.add_typer(users, name="user")
 app.command()(upload)
 
 

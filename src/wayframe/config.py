@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         "", "Database; empty means SQLite in data_dir.", form="sqlite:///… or postgresql://user:password@host/name"
     )
     blobs_dir: str = _setting("", "Folder of media files; empty means data_dir/blobs.", form="a folder")
+    gallery_dir: str = _setting(
+        "", "Folder that files of devices are dropped into; empty means data_dir/gallery.", form="a folder"
+    )
+    gallery_public_dir: str = _setting(
+        "", "The same folder as those who write into it see it (a share); empty means gallery_dir.", form="a folder"
+    )
     backup_dir: str = _setting("", "Folder that backups go to; empty means data_dir/backups.", form="a folder")
     min_free_disk_bytes: Bytes = _setting(
         512 * MIB, "Free disk space below which files are refused with 507.", ge=0, le=100 * 10**12
@@ -111,6 +117,7 @@ class Settings(BaseSettings):
     metrics_token: Secret = _setting(
         "", "Bearer token that /metrics asks for; empty: it is open.", form="any text without spaces"
     )
+    gallery_port: int = _port(8001, "Port of the gallery API by itself (http_port has it too); 0 takes a free one.")
     max_upload_bytes: Bytes = _setting(4 * GIB, "Largest file accepted, on every door; more is 413.", ge=1, le=10**13)
     max_body_bytes: Bytes = _setting(4 * MIB, "Largest JSON body accepted; more is 413.", ge=KIB, le=GIB)
     requests_per_second: float = _setting(
@@ -206,6 +213,12 @@ class Settings(BaseSettings):
         "refuse", "What happens to a device nobody registered: its reports are refused, or it is created."
     )
     device_idle_s: Seconds = _setting(180.0, "Silence after which a device connection is closed.", ge=5, le=DAY)
+    pull_networks: str = _setting(
+        "",
+        "Networks besides the public ones that files may be pulled from over SFTP (10.8.0.0/16, 192.168.7.20).",
+        form="a comma list of networks",
+    )
+    pull_parallel: int = _setting(4, "Files pulled over SFTP at once, one a device.", ge=1, le=64)
     max_device_connections: int = _setting(20000, "Device connections at once, all listeners together.", ge=1, le=10**6)
     max_connections_per_ip: int = _setting(
         0, "Device connections at once from one address; 0 for no limit (fleets share an address).", ge=0, le=10**6
@@ -277,7 +290,7 @@ class Settings(BaseSettings):
             raise ValueError("an address such as https://video.example.com is wanted")
         return value.rstrip("/")
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "pull_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
         for item in filter(None, map(str.strip, value.split(","))):
@@ -345,6 +358,11 @@ class Settings(BaseSettings):
     def blobs(self) -> Path:
         """The folder of media files."""
         return Path(self.blobs_dir) if self.blobs_dir else self.data_dir / "blobs"
+
+    @property
+    def drop_dir(self) -> Path:
+        """The folder of drop folders."""
+        return Path(self.gallery_dir) if self.gallery_dir else self.data_dir / "gallery"
 
     @property
     def secret_file(self) -> Path:
@@ -435,6 +453,7 @@ PORTS: tuple[Port, ...] = (
         "HTTP: REST, media links, live playlists, web pages",
     ),
     Port("https_port", "http_host", "public_url", "applications, browsers", "the same over TLS", tls=True),
+    Port("gallery_port", "http_host", "", "applications", "HTTP: the gallery API alone"),
     Port("mqtt_port", "mqtt_host", "", "applications", "MQTT 3.1, 3.1.1 and 5.0 over TCP"),
     Port("mqtts_port", "mqtt_host", "", "applications", "the same over TLS", tls=True),
     Port("mqtt_ws_port", "mqtt_host", "", "applications, browsers", "MQTT over WebSocket (on http_port too)"),
@@ -546,7 +565,7 @@ def _sentence(error: Any, origins: Mapping[str, str]) -> str:
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """WAYFRAME_… variables that are no setting, each with the nearest that is."""
-    other = {"WAYFRAME_CONFIG", "WAYFRAME_URL", "WAYFRAME_TOKEN", "WAYFRAME_SHARED"}
+    other = {"WAYFRAME_CONFIG", "WAYFRAME_URL", "WAYFRAME_TOKEN", "WAYFRAME_PASSWORD", "WAYFRAME_SHARED"}
     names = [env_name(name) for name in Settings.model_fields]
     strange = [key for key in environ if key.startswith(ENV_PREFIX) and key not in other and key not in names]
     return [f"{key} is no setting, did you mean {nearest(key, names)}?" for key in sorted(strange)]

@@ -20,12 +20,13 @@ from urllib.parse import urlsplit
 import structlog
 
 from wayframe import __version__
-from wayframe.api import DoorSettings, HttpServer, build_app
+from wayframe.api import DoorSettings, GalleryOnly, HttpServer, build_app
 from wayframe.broker import BrokerSettings, MqttDoor, MqttPorts
 from wayframe.bus import Bus
 from wayframe.certificates import CertificateError, CertificateFiles, LocalAuthority, ServerCertificate
 from wayframe.config import Settings
 from wayframe.gateway import Gateway, GatewaySettings
+from wayframe.intake import DropIntake, FtpIntake, FtpSettings, sftp_fetcher
 from wayframe.intake import FtpIntake, FtpSettings
 from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
@@ -47,6 +48,7 @@ from wayframe.services import (
     Defaults,
     DeviceSettings,
     Directory,
+    GallerySettings,
     History,
     Journal,
     Links,
@@ -63,6 +65,7 @@ from wayframe.services import (
     TokenKeys,
     Traffic,
     Transfers,
+    gallery_rooms,
 )
 from wayframe.storage import (
     CommandTable,
@@ -212,11 +215,27 @@ class Node:
         transfers = Transfers(
             media=media, commands=commands, blobs=self.blobs, clock=clock, max_upload=settings.max_upload_bytes
         )
+        gallery = gallery_rooms(
+            GallerySettings(
+                settings.drop_dir, settings.gallery_public_dir, settings.blobs / "pulls", settings.pull_parallel
+            ),
+            db=db,
+            secret=secret,
+            blobs=self.blobs,
+            media=media,
+            processing=processing,
+            commands=commands,
+            directory=directory,
+            links=links,
+            bus=self.bus,
+            clock=clock,
+            fetcher=sftp_fetcher(settings.pull_networks),
+        )
         self.services = Services(
             catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
-            MqttSessions(directory), assignments, bin, removal, traffic, device_settings,
-            transfers,
+            MqttSessions(directory), assignments, bin, removal, traffic, device_settings, transfers, gallery,
         )  # fmt: skip
+        self.drops = DropIntake(gallery.folders, gallery.events, media, self.blobs, directory, clock)
         self.gateway = Gateway(
             GatewaySettings(
                 host=settings.device_host,
@@ -257,7 +276,10 @@ class Node:
         limiter = RateLimiter(settings.requests_per_second, settings.requests_burst)
         self.rest = RestApi(self.services, site, clock, limiter=limiter)
         door = DoorSettings(
-            version=__version__, max_body_bytes=settings.max_body_bytes, metrics_token=settings.metrics_token
+            version=__version__,
+            max_body_bytes=settings.max_body_bytes,
+            public_url=settings.public_url,
+            metrics_token=settings.metrics_token,
         )
         self.mqtt = MqttDoor(
             broker_settings(settings),
@@ -291,6 +313,12 @@ class Node:
                 trusted_proxies=settings.trusted_proxies,
                 ws_bytes=settings.mqtt_max_packet_bytes,
             )
+        self.doors["gallery_port"] = HttpServer(
+            GalleryOnly(app, app.hot),
+            settings.http_host,
+            settings.gallery_port,
+            trusted_proxies=settings.trusted_proxies,
+        )
         self.http = self.doors["http_port"]
         self.https = self.doors.get("https_port")
 
@@ -332,12 +360,16 @@ class Node:
         for sentence in await services.media.load():
             log.warning("media_repaired", what=sentence)
         await services.commands.load()
+        for sentence in await services.gallery.load():
+            log.warning("gallery_repaired", what=sentence)
         await services.settings.load()
         await services.alarms.load()
         self._run(services.journal.run(), "journal")
         self._run(services.history.run(), "history")
         self._run(services.media.run(max(2, self.settings.media_workers * 2)), "media")
         self._run(services.commands.run(), "commands")
+        self._run(services.gallery.pulls.run(), "pulls")
+        self._run(self.drops.run(), "drop folders")
         self._run(services.live.run(), "live")
         self._run(services.traffic.run(), "traffic")
         self._run(self.gateway.run(), "gateway")
@@ -446,6 +478,7 @@ class Node:
         await services.directory.save_token_use()
         await services.directory.save_activity()
         await services.commands.purge()
+        await services.gallery.upkeep()
         await LogTable(self.db).purge(now - self.settings.logs_keep_s)
         await self.message_store.compact(now, announced=services.history.saved_seq)
         await self.message_store.retain(services.history.limits(), now)

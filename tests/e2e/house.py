@@ -19,7 +19,7 @@ import httpx
 from wayframe.simulator import SimulatedVehicle, VehicleConfig
 
 _START_S = 60.0
-_PORTS = ("http_port", "https_port", "mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port")
+_PORTS = ("http_port", "https_port", "gallery_port", "mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port")
 
 
 class House:
@@ -30,6 +30,7 @@ class House:
         self.settings: dict[str, object] = {
             "http_port": 0, "https_port": 0, "jt808_port": 0, "jt1078_live_port": 0, "jt1078_playback_port": 0,
             "attachments_port": 0, "mqtt_port": 0, "mqtts_port": 0, "mqtt_ws_port": 0, "mqtt_wss_port": 0,
+            "gallery_port": 0,
             "mqtt_host": "127.0.0.1",
             "http_host": "127.0.0.1", "device_host": "127.0.0.1", "log_format": "json", "requests_per_second": 0,
             "min_free_disk_bytes": 0,
@@ -81,7 +82,7 @@ class House:
             "http": said["http_port"], "https": said.get("https_port", 0), "signalling": said[channel],
             "live": said["live"], "playback": said["playback"], "attachments": said["attachments"],
             "mqtt": said["mqtt_port"], "mqtts": said.get("mqtts_port"), "mqtt_ws": said["mqtt_ws_port"],
-            "mqtt_wss": said.get("mqtt_wss_port"),
+            "mqtt_wss": said.get("mqtt_wss_port"), "gallery": said["gallery_port"],
         }  # fmt: skip
         self.client.base_url = httpx.URL(self.base)
 

@@ -20,10 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wayframe.expressions import SelectorError, split_path
 from wayframe.model import BadRequest, Unauthorized, WayframeError
+from wayframe.rest import GalleryApi, RestApi, WrongMethod, openapi, respond
 from wayframe.rest import Request as PlainRequest
-from wayframe.rest import RestApi, WrongMethod, openapi, respond
 
 from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
+from .gallery import ROOTS, GalleryDoor, Visit
 from .media import MediaLinks
 from .observing import Access, AccessHook, RequestMetrics, log_access, shortened
 from .pages import PAGES, Pages
@@ -37,12 +38,12 @@ METHODS = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS"
 _CORS = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "Content-Range, Content-Length, Accept-Ranges, Content-Disposition, ETag, "
-    "Retry-After, X-Request-Id",
+    "Retry-After, X-Request-Id, X-Total-Count, Link",
 }
 _PREFLIGHT = {
     "access-control-allow-methods": METHODS,
     "access-control-allow-headers": "Authorization, Content-Type, x-flespi-app, x-flespi-cid, x-flespi-trace, Range, "
-    "If-Range, If-None-Match, X-Request-Id",
+    "If-Range, If-None-Match, X-Request-Id, X-API-Key, X-Checksum-SHA256",
     "access-control-max-age": "600",
 }
 _REQUEST_ID = re.compile(r"[\w.:-]{1,63}", re.ASCII)
@@ -88,6 +89,7 @@ class Application:
         self._settings = settings
         self._media = MediaLinks(api, settings.send_stall_s)
         self._pages = Pages(settings.web_dir)
+        self._gallery = GalleryDoor(GalleryApi(api, settings.public_url), self._media, settings)
         self._registry = metrics
         self._metrics = RequestMetrics(metrics)
         self.hot = HotPreviews(api.services.media, self._metrics)
@@ -99,6 +101,7 @@ class Application:
         self._own: Mapping[str, Callable[[_Exchange, PlainRequest], Awaitable[ASGIApp]]] = {
             "media": self._media_link,
             **dict.fromkeys(PAGES, self._page),
+            **dict.fromkeys(ROOTS, self._gallery_path),
             "assets": self._asset,
             "openapi.json": self._openapi,
             "healthz": self._healthz,
@@ -232,6 +235,13 @@ class Application:
     async def _media_link(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
         exchange.route = "/media/{uuid}" if len(asked.segments) < 3 else "/media/{uuid}/{piece}"
         return await self._media.answer(exchange.request, asked)
+
+    async def _gallery_path(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
+        visit = Visit(exchange.request, asked)
+        try:
+            return await self._gallery.answer(visit)
+        finally:
+            exchange.route, exchange.body_read = visit.route, visit.body_read
 
     async def _page(self, exchange: _Exchange, asked: PlainRequest) -> ASGIApp:
         _only_get(asked)

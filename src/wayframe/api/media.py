@@ -69,7 +69,7 @@ class MediaLinks:
             raise NotFound("there is no such media file: it was deleted, has expired, or never was")
         if not file.shared:
             await self._check_token(file, plain)
-        return await self._form(file, plain.query)
+        return await self.form(file, plain.query)
 
     async def _check_token(self, file: MediaFile, plain: PlainRequest) -> None:
         """A file that is not shared needs a token that may read the device's media."""
@@ -78,7 +78,7 @@ class MediaLinks:
         caller = self._api.authenticate(plain)
         await self._services.directory.select(caller, DEVICES, str(file.device_id), "GET", "media")
 
-    async def _form(self, file: MediaFile, query: Mapping[str, str]) -> ASGIApp:
+    async def form(self, file: MediaFile, query: Mapping[str, str]) -> ASGIApp:
         """The three forms of a file: its bytes, its preview, its description."""
         form = query.get("preview", "")
         if form == "json":
@@ -88,7 +88,7 @@ class MediaLinks:
             preview = self._services.media.preview_path(file)
             if preview is None:
                 raise NotFound("this file has no preview")
-            tag = f'"{file.sha256[:32]}-preview"'
+            tag = f'"{file.sha256[:32]}-{file.preview[:8]}"'
             return PreviewResponse(preview, "image/jpeg", tag, file.uploaded, stall_s=self._stall_s, file=file)
         if form:
             raise BadRequest(f"preview must be jpeg or json, got {form[:50]!r}")

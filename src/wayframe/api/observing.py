@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 log = structlog.get_logger("wayframe.http")
 
 _SECRET = re.compile(r"[0-9A-Za-z]{64}")
+_UPLOAD_LINK = re.compile(r"(/upload/.{8}).+", re.DOTALL)
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
@@ -59,8 +60,9 @@ def log_access(access: Access) -> None:
 
 
 def shortened(path: str) -> str:
-    """A path that can be logged: 64-character words are capabilities, and only their beginning is kept."""
-    return _SECRET.sub(lambda found: f"{found[0][:8]}…", path)[:500]
+    """A path that can be logged: 64-character words and upload links are capabilities, and only their beginning is
+    kept."""
+    return _SECRET.sub(lambda found: f"{found[0][:8]}…", _UPLOAD_LINK.sub(r"\1…", path))[:500]
 
 
 class RequestMetrics:

@@ -26,5 +26,7 @@ class DoorSettings:
     """Longest time one piece of an answer may wait for a client that does not read."""
     web_dir: Path = Path(__file__).parents[1] / "web"
     """The built pages."""
+    public_url: str = ""
+    """Base of upload links; empty: the address that was asked."""
     metrics_token: str = ""
     """Bearer token that /metrics asks for; empty: open."""

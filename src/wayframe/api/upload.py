@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from multipart import (
     MultipartError,
@@ -27,6 +28,7 @@ _OVERHEAD = 2048
 _SLACK = 2 << 20
 """What a body may be longer than its file."""
 _GRACE_S = 60.0
+_MAX_PARTS = 8
 
 
 async def receive_upload(request: Request, call: Call, settings: DoorSettings) -> Answer:
@@ -34,7 +36,6 @@ async def receive_upload(request: Request, call: Call, settings: DoorSettings) -
 
     Raises BadRequest for broken multipart or `data`, TooLarge, StorageFull, SlowBody, ClientDisconnect.
     """
-    boundary = _boundary(request)
     media = call.services.media
     entries = await call.entries()
     if not entries:
@@ -44,21 +45,58 @@ async def receive_upload(request: Request, call: Call, settings: DoorSettings) -
     upload = await media.begin_upload(entries, expected)
     try:
         parts = _Parts(media, upload)
-        await parts.read(boundary, declared, _paced(request, settings))
+        await read_form(request, settings, upload.limit + _SLACK, parts)
+        if "file" not in parts.seen:
+            raise BadRequest("the part `file` is missing")
         return Answer(list(await media.finish_upload(upload, parts.name, parts.data)))
     finally:
         await upload.writer.abandon()  # no harm once it is committed
 
 
-def _boundary(request: Request) -> str:
+class Parts(Protocol):
+    """Takes the parts of a form as they come."""
+
+    def begin(self, segment: MultipartSegment) -> None:
+        """A part begins. Raises BadRequest for one that is not wanted."""
+
+    async def take(self, piece: bytes) -> None:
+        """The next bytes of the part that began last."""
+
+    async def end(self) -> None:
+        """The part that began last is whole."""
+
+
+async def read_form(request: Request, settings: DoorSettings, limit: int, parts: Parts) -> None:
+    """Read a multipart body part by part, without holding it.
+
+    Raises BadRequest for what is no form, TooLarge beyond `limit` bytes, SlowBody, ClientDisconnect, and what `parts`
+    raises.
+    """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary: str = options.get("boundary", "")
     if kind != "multipart/form-data" or not boundary:
-        raise BadRequest("send multipart/form-data with the parts `file` (the bytes) and `data` (JSON text)")
-    return boundary
+        raise BadRequest("send multipart/form-data, with a boundary")
+    declared = declared_length(request)
+    try:
+        parser = PushMultipartParser(boundary, -1 if declared is None else declared, max_segment_count=_MAX_PARTS)
+        total = 0
+        async for piece in paced(request, settings):
+            total += len(piece)
+            if total > limit:
+                raise TooLarge(f"the upload is larger than {limit} bytes, the most this store takes")
+            for event in parser.parse(piece):
+                if isinstance(event, MultipartSegment):
+                    parts.begin(event)
+                elif event is not None:
+                    await parts.take(bytes(event))
+                else:
+                    await parts.end()
+        parser.close()
+    except MultipartError as error:
+        raise BadRequest(f"the multipart body is broken: {error}") from None
 
 
-async def _paced(request: Request, settings: DoorSettings) -> AsyncIterator[bytes]:
+async def paced(request: Request, settings: DoorSettings) -> AsyncIterator[bytes]:
     """The body, as long as it comes on: no long silence, and no trickle either."""
     started, size = time.monotonic(), 0
     async for piece in body_pieces(request, settings.body_idle_s):
@@ -77,48 +115,27 @@ class _Parts:
     upload: Upload
     name: str = ""
     data: Json = None
-    _seen: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
     _text: bytearray = field(default_factory=bytearray)
 
-    async def read(self, boundary: str, declared: int | None, pieces: AsyncIterator[bytes]) -> None:
-        """Parse the whole body."""
-        try:
-            parser = PushMultipartParser(boundary, -1 if declared is None else declared, max_segment_count=8)
-            total = 0
-            async for piece in pieces:
-                total += len(piece)
-                if total > self.upload.limit + _SLACK:
-                    raise TooLarge(f"the upload is larger than {self.upload.limit} bytes, the most this store takes")
-                for event in parser.parse(piece):
-                    await self._take(event)
-            parser.close()
-        except MultipartError as error:
-            raise BadRequest(f"the multipart body is broken: {error}") from None
-        if "file" not in self._seen:
-            raise BadRequest("the part `file` is missing")
-
-    async def _take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
-        if isinstance(event, MultipartSegment):
-            self._begin(event)
-        elif event is not None:
-            await self._bytes(bytes(event))
-        elif self._seen[-1] == "data" and self._text.strip():
-            # Read before the file where it comes first, so that a wrong one is refused before gigabytes follow.
-            self.data = decode(bytes(self._text), "data")
-
-    def _begin(self, segment: MultipartSegment) -> None:
+    def begin(self, segment: MultipartSegment) -> None:
         if segment.name not in ("file", "data"):
             raise BadRequest(f"unknown part {segment.name[:100]!r}; the parts are `file` and `data`")
-        if segment.name in self._seen:
+        if segment.name in self.seen:
             raise BadRequest(f"the part `{segment.name}` comes twice; send one file a request")
-        self._seen.append(segment.name)
+        self.seen.append(segment.name)
         if segment.name == "file":
             self.name = segment.filename or ""
 
-    async def _bytes(self, piece: bytes) -> None:
-        if self._seen[-1] == "file":
+    async def take(self, piece: bytes) -> None:
+        if self.seen[-1] == "file":
             await self.upload.write(piece)
             return
         self._text += piece
         if len(self._text) > _MAX_DATA:
             raise TooLarge(f"the part `data` is larger than {_MAX_DATA} bytes")
+
+    async def end(self) -> None:
+        if self.seen[-1] == "data" and self._text.strip():
+            # Read before the file where it comes first, so that a wrong one is refused before gigabytes follow.
+            self.data = decode(bytes(self._text), "data")

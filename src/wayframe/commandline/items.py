@@ -19,7 +19,8 @@ _KINDS = {"standard": 0, "master": 1}
 _YEAR = 365 * 86400
 
 
-def _when(value: Any) -> str:
+def when(value: Any) -> str:
+    """A time for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value)) if value else "never"
 
 
@@ -61,7 +62,7 @@ def list_tokens(
     for item in found:
         kind = names.get(item.get("access", {}).get("type", 0), "?")
         state = "enabled" if item.get("enabled", True) else "disabled"
-        rows.append([str(item["id"]), kind, state, _when(item.get("accessed")), item.get("info", "")])
+        rows.append([str(item["id"]), kind, state, when(item.get("accessed")), item.get("info", "")])
     print_columns(rows)
 
 
@@ -135,5 +136,5 @@ def list_devices(
     for item in found:
         state = "connected" if item.get("connected") else "away"
         ident = str(item.get("configuration", {}).get("ident", ""))
-        rows.append([str(item["id"]), ident, state, _when(item.get("last_active")), item.get("name", "")])
+        rows.append([str(item["id"]), ident, state, when(item.get("last_active")), item.get("name", "")])
     print_columns(rows)

@@ -7,6 +7,7 @@ both stand in front.
 from .api import RestApi
 from .context import Call, Site
 from .exchange import Answer, Page, Request, Response, WrongMethod, decode, refuse, respond
+from .gallery import GalleryApi
 from .handlers.auth import token_info
 from .handlers.media import with_preview
 from .openapi import openapi
@@ -16,6 +17,7 @@ __all__ = [
     "ROUTES",
     "Answer",
     "Call",
+    "GalleryApi",
     "Match",
     "Page",
     "Request",

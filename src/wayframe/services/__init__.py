@@ -16,6 +16,7 @@ from .connections import Connection, Connections, Link
 from .directory import Directory
 from .entries import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Defaults, Entry
 from .feeds import Feed
+from .gallery_rooms import GalleryRooms, GallerySettings, gallery_rooms
 from .history import History
 from .journal import Journal
 from .keys import TokenKeys
@@ -56,6 +57,7 @@ class Services:
     traffic: Traffic
     settings: DeviceSettings
     transfers: Transfers
+    gallery: GalleryRooms
 
 
 __all__ = [
@@ -78,6 +80,8 @@ __all__ = [
     "Directory",
     "Entry",
     "Feed",
+    "GalleryRooms",
+    "GallerySettings",
     "History",
     "Journal",
     "Link",
@@ -100,4 +104,5 @@ __all__ = [
     "Transfer",
     "Transfers",
     "Upload",
+    "gallery_rooms",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ from wayframe.model import (
     TooLarge,
     WayframeError,
 )
+from wayframe.model.gallery import GalleryEvent
 from wayframe.model.log_codes import Log
 from wayframe.storage import Blob, BlobStore, BlobWriter, MediaTable
 
@@ -113,6 +114,10 @@ class NewFile:
     params: Mapping[str, Json] | None = None
     message_params: Mapping[str, Json] | None = None
     command_id: int = 0
+    event: GalleryEvent | None = None
+    """The gallery event it belongs to, new or known; None: its command's, or one of its own."""
+    preview: str = ""
+    """Blob of a preview that came with it; empty: one is made."""
 
 
 class MediaStore:
@@ -255,14 +260,17 @@ class MediaStore:
                 except WayframeError:
                     await self._blobs.delete(first.key)
                     raise
+        return [self.view(file) for file in await self.settled(files)]
+
+    async def settled(self, files: Sequence[MediaFile]) -> list[MediaFile]:
+        """The files as they are once processed, or after some seconds: a long conversion goes on (ruling 7)."""
         waits = [self._ready[file.uuid].wait() for file in files if file.uuid in self._ready]
         try:
             async with asyncio.timeout(_ANSWER_WAIT_S):
                 await asyncio.gather(*waits)
         except TimeoutError:
-            pass  # a long conversion goes on; the answer says what is known (ruling 7)
-        current = [await self._table.get(file.uuid) or file for file in files]
-        return [self.view(file) for file in current]
+            pass  # what is known is answered
+        return [await self._table.get(file.uuid) or file for file in files]
 
     async def _copy(self, blob: Blob) -> Blob:
         """The same bytes once more, for the next device of an upload to several."""
@@ -280,11 +288,7 @@ class MediaStore:
             raise BadRequest(
                 f"`data.type` must be video, image or tacho, got {asked!r}", schema_hint=["video", "image", "tacho"]
             )
-        seen = sniff(upload.head)
-        extension = name.rpartition(".")[2].lower()
-        kind, mime = kind_of(seen), seen.mime
-        if kind == "other" and (asked == "tacho" or (asked is UNSET and extension in _TACHO_EXTENSIONS)):
-            kind, mime = "tacho", "application/octet-stream"
+        kind, mime, extension = recognised(upload.head, name, "" if asked is UNSET else asked)
         meta = dict(data.meta)
         created = meta.pop("created", None)
         if created is not None and (isinstance(created, bool) or not isinstance(created, int | float) or created < 0):
@@ -293,7 +297,7 @@ class MediaStore:
         if not isinstance(channel, int) or isinstance(channel, bool) or not 0 <= channel <= 255:
             raise BadRequest("`data.meta.channel` must be an integer from 0 to 255")
         return NewFile(
-            name=clean_name(name, f"upload.{seen.extension or 'bin'}"),
+            name=clean_name(name, f"upload.{extension or 'bin'}"),
             kind=kind,
             mime=mime,
             created=self._clock.now() if created is None else created,
@@ -326,10 +330,13 @@ class MediaStore:
             uuid=secrets.token_hex(32).upper(), device_id=entry.id, cid=entry.cid, channel_id=facts.channel_id,
             name=clean_name(facts.name, "file"), size=blob.size, mime=facts.mime, kind=facts.kind,
             created=facts.created, modified=now, uploaded=now, meta=meta, params=dict(facts.params or {}),
-            blob=blob.key, sha256=blob.sha256, source_sha256=blob.sha256,
+            blob=blob.key, preview=facts.preview, sha256=blob.sha256, source_sha256=blob.sha256,
             message_params=dict(facts.message_params or {}), command_id=facts.command_id,
         )  # fmt: skip
-        await self._table.insert(file)
+        if facts.event is None:
+            await self._table.insert(file)
+        else:
+            await self._table.insert_of(file, facts.event)
         self._owe(file)
         self._count(entry.id, file.size)
         self._ready[file.uuid] = asyncio.Event()
@@ -379,10 +386,13 @@ class MediaStore:
     async def _take_over(self, before: MediaFile, made: MediaFile, current: MediaFile) -> MediaFile:
         """Write what processing made of a file. What a caller changed while the file was in work stays."""
         name = made.name if current.name == before.name else current.name
+        preview = made.preview if current.preview == before.preview else current.preview
         file = msgspec.structs.replace(
-            made, protected=current.protected, shared=current.shared, params=current.params, name=name
+            made, protected=current.protected, shared=current.shared, params=current.params, name=name, preview=preview
         )
         await self._rows.update(file)
+        if made.preview not in (preview, before.preview, ""):
+            await self._blobs.delete(made.preview)
         self._count(file.device_id, file.size + file.original_size - current.size)
         if current.blob not in (file.blob, file.original):
             await self._blobs.delete(current.blob)
@@ -489,6 +499,20 @@ class MediaStore:
             views.append(self.view(changed))
         return views
 
+    async def set_preview(self, file: MediaFile, preview: str) -> bool:
+        """Give a file another preview, a blob. Returns whether the file is still there; the blob is gone if not."""
+        async with self._writing(file.device_id):
+            current = await self._table.get(file.uuid)
+            if current is not None:
+                changed = msgspec.structs.replace(current, modified=self._clock.now(), preview=preview)
+                await self._rows.update(changed)
+        unused = preview if current is None else current.preview
+        if unused:
+            await self._blobs.delete(unused)
+        if current is not None:
+            self._log(Log.MEDIA_UPDATED, changed)
+        return current is not None
+
     async def delete(
         self, entries: Sequence[Entry], *, uuids: Sequence[str] | None = None, filter_text: str = ""
     ) -> list[dict[str, Json]]:
@@ -533,10 +557,14 @@ class MediaStore:
 
     # --- limits -------------------------------------------------------------------------------------------------
 
+    def largest(self, entry: Entry) -> int:
+        """The most bytes one file of this device may have."""
+        return min(self._max_upload, self.quota.limit(entry.device))
+
     def check_room(self, entry: Entry, size: int) -> None:
         """Refuse a transfer that is bound to fail, before its bytes come. Raises `StorageFull`, `TooLarge`."""
         self.quota.check_disk(size)
-        limit = min(self._max_upload, self.quota.limit(entry.device))
+        limit = self.largest(entry)
         if size > limit:
             raise TooLarge(f"the file has {size} bytes, the most that device {entry.id} may store is {limit}")
         if not entry.device.media_rotate and self.quota.over(entry.device, size):
@@ -615,6 +643,16 @@ def message_object(file: MediaFile) -> dict[str, Json]:
         "uuid": file.uuid, "name": file.name, "size": file.size, "mime": file.mime, "created": file.created,
         "meta": file.meta,
     }  # fmt: skip
+
+
+def recognised(head: bytes, name: str, asked: str = "") -> tuple[str, str, str]:
+    """Kind, MIME type and usual extension of a file, by its first bytes; tachograph files also by name or request."""
+    seen = sniff(head)
+    kind, mime = kind_of(seen), seen.mime
+    named = name.rpartition(".")[2].lower() in _TACHO_EXTENSIONS
+    if kind == "other" and (asked == "tacho" or (not asked and named)):
+        kind, mime = "tacho", "application/octet-stream"
+    return kind, mime, seen.extension
 
 
 def kind_of(seen: Sniffed) -> str:

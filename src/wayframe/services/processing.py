@@ -29,6 +29,7 @@ from wayframe.storage import BlobStore
 
 log = structlog.get_logger(__name__)
 
+_THUMBNAIL_PIXELS = 640
 _PLAYABLE_VIDEO = frozenset({"h264"})
 _PLAYABLE_AUDIO = frozenset({"", "aac", "mp3"})
 _PLAYABLE_MIME = frozenset({"video/mp4"})
@@ -78,7 +79,8 @@ class Processing:
             file, facts = await self._convert(file, path, facts, keep_original)
             path = self._blobs.path(file.blob)
         file = msgspec.structs.replace(file, meta={**described(facts), **file.meta, **measured(facts)})
-        return msgspec.structs.replace(file, preview=await self._preview(path, file.kind), state=MediaState.READY)
+        preview = file.preview or await self._preview(path, file.kind)
+        return msgspec.structs.replace(file, preview=preview, state=MediaState.READY)
 
     async def _convert(
         self, file: MediaFile, path: Path, facts: MediaFacts, keep_original: bool
@@ -112,6 +114,18 @@ class Processing:
         except (MediaError, StorageFull) as error:
             log.info("no_preview", reason=str(error))
             return ""
+
+    async def thumbnail(self, picture: Path) -> str:
+        """The key of a stored JPEG of at most 640 pixels a side, made from a picture somebody sent.
+
+        Raises MediaError where it is none, StorageFull.
+        """
+        writer = await self._blobs.begin()
+        try:
+            writer.write(await self._workers.preview(picture, Kind.IMAGE, _THUMBNAIL_PIXELS))
+            return (await writer.commit()).key
+        finally:
+            await writer.abandon()
 
     async def finish_recording(self, recorder: Mp4Recorder, target: Path) -> tuple[Path, RecordingFacts]:
         """Write a recording as a fast-start MP4, its sound as AAC where it can be encoded.

@@ -153,7 +153,8 @@ class MediaTable(Rows[MediaFile]):
             return {device: (int(size), files) for device, size, files in await conn.execute(query)}
 
     async def blob_keys(self) -> set[str]:
-        """Every blob key that a file still names: served bytes, previews and originals."""
+        """Every blob key that is still named: served bytes, previews, originals, thumbnails before their file."""
         async with self._db.read() as conn:
             rows = await conn.execute(select(_C.blob, _C.preview, _C.original))
-            return {key for row in rows for key in row if key}
+            found = {key for row in rows for key in row if key}
+        return found | await self._events.thumbnails()
