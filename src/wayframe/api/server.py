@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .app import Application
+from .gallery import GalleryOnly
 from .previews import HotPreviews
 
 log = structlog.get_logger(__name__)
@@ -131,7 +132,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: Application,
+        app: Application | GalleryOnly,
         host: str,
         port: int,
         *,

@@ -26,12 +26,25 @@ from wayframe.services.entries import (
 )
 from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
 from wayframe.services.sessions import MESSAGES, SESSIONS
+from wayframe.services.users import USERS, UserBody
 from wayframe.services.settings import SettingBody
 
 from . import item_schemas, schemas
 from .context import Call
 from .exchange import Answer, WrongMethod
-from .handlers import assignments, auth, catalogue, commands, connections, constants, history, items, media, mqtt
+from .handlers import (
+    assignments,
+    auth,
+    catalogue,
+    commands,
+    connections,
+    constants,
+    history,
+    items,
+    media,
+    mqtt,
+    users,
+)
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -143,6 +156,13 @@ ROUTES: tuple[Route, ...] = (
 
     *_crud("/platform/tokens", "tokens", TOKENS, TokenBody, schemas.TokenItem),
     Route("GET", f"{_TOK}/logs", history.logs, "Logs of tokens", TOKENS, "logs", schemas.LogItem, data=_H),
+    Route("GET", "/platform/users/{users}", users.read, "People who log in with a password", USERS,
+          result=schemas.UserItem),
+    Route("POST", "/platform/users", users.create, "Add people who log in", USERS, result=schemas.UserItem,
+          body=UserBody, batch=True),
+    Route("PUT", "/platform/users/{users}", users.change, "Change people, their passwords", USERS,
+          result=schemas.UserItem, body=UserBody),
+    Route("DELETE", "/platform/users/{users}", users.delete, "Remove people", USERS, result=schemas.IdItem),
     Route("GET", _CUS, items.read_customer, "The acting account", CUSTOMER, result=schemas.AccountItem),
     Route("PUT", _CUS, items.replace_customer, "Change the account", CUSTOMER, None, schemas.AccountItem, AccountBody),
     Route("PATCH", _CUS, items.merge_customer, "Merge into the account", CUSTOMER, None, schemas.AccountItem,

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
+from wayframe.services.users import UserBody
 
 from .item_schemas import ITEM_TYPES
 
@@ -103,6 +104,18 @@ class RetainedItem(Struct, kw_only=True):
     payload: str
     timestamp: float
     expires: float
+
+
+class UserItem(Struct, kw_only=True):
+    """A person who logs in with a password."""
+
+    id: int
+    cid: int
+    identity: str
+    name: str
+    enabled: bool
+    created: float
+    changed: float
 
 
 class AccountItem(Struct, kw_only=True):
@@ -302,6 +315,7 @@ class MediaData(Struct, kw_only=True, rename={"from_": "from"}):
 
 TYPES: tuple[type, ...] = (
     DeviceBody, ChannelBody, TokenBody, AccountBody, CommandBody, DeviceItem, ChannelItem, TokenItem, AccountItem,
+    UserBody, UserItem,
     RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
     ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, *ITEM_TYPES, SessionItem,
     SubscriptionItem, RetainedItem,
