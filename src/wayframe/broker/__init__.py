@@ -4,7 +4,8 @@ In: bytes of MQTT clients over TCP, TLS and WebSocket; events of the bus. Out: m
 see them; REST calls to `rest`. It knows no business rules: retained state is derived by `services.state`.
 """
 
-from .broker import Broker, BrokerSettings, Counters
+from .broker import Broker
 from .door import MqttDoor, MqttPorts
+from .settings import BrokerSettings, Counters
 
 __all__ = ["Broker", "BrokerSettings", "Counters", "MqttDoor", "MqttPorts"]

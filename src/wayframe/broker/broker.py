@@ -5,9 +5,7 @@ It knows no socket: `listener.py` and `websocket.py` own those and feed connecti
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,17 +13,13 @@ import structlog
 
 from wayframe.bus import InvalidFilter
 from wayframe.expressions import ExpressionError, SelectorError, parse_subscription
-from wayframe.model import Account, Clock, Event, Forbidden, Ids, Json, OriginType, Token, TooManyRequests, Unauthorized
+from wayframe.model import Account, Clock, Event, Ids, Json, OriginType, Token
 from wayframe.model.access import parse_access
 from wayframe.model.log_codes import Log
 from wayframe.mqtt import (
     NEVER,
-    V5,
-    V31,
     Connect,
     Connection,
-    ConnectionLimits,
-    Drops,
     Message,
     MqttError,
     Properties,
@@ -33,62 +27,29 @@ from wayframe.mqtt import (
     Publish,
     Reason,
     Session,
-    SessionLimits,
     Subscribe,
     Unsubscribe,
     Will,
     Wish,
 )
-from wayframe.rest.handlers.auth import token_info
 from wayframe.services import CUSTOMER, TOKENS, Directory, Journal
 
 from .clients import Client, Subscription
 from .keeper import Keeper
 from .plans import Outbox
+from .reception import Reception
 from .retained import Retained
 from .rights import RESERVED, REST, Principal
+from .rounds import Rounds
+from .settings import BrokerSettings, Counters
 from .spaces import Spaces, event_message
 
 if TYPE_CHECKING:
     from .calls import RestCalls
 
-_SEVEN_DAYS = 604_800
-_MAX_CLIENT_ID = 1024
-_TELL_S = 10.0
 _encode = msgspec.json.Encoder().encode
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerSettings:
-    """What a node decides for its broker."""
-
-    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
-    session: SessionLimits = field(default_factory=SessionLimits)
-    subscriptions: int = 20_000
-    """Subscriptions one session may have."""
-    connections: int = 20_000
-    """Connections at once."""
-    refused_filter: str = ""
-    """A topic filter nobody may subscribe to; for conformance suites."""
-    refusal: Reason = Reason.NOT_AUTHORIZED
-    """What SUBACK says of a filter that is refused."""
-    stamp: bool = True
-    """Whether messages of clients get the user properties timestamp and cid, as those of the platform do."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """For /metrics."""
-
-    connected: int = 0
-    connects: int = 0
-    refused: int = 0
-    messages_in: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    drops: Drops = field(default_factory=Drops)
 
 
 class Broker:
@@ -112,7 +73,6 @@ class Broker:
         self._keeper = keeper
         self._retained = retained
         self._clock = clock
-        self._ids = ids
         self.outbox = Outbox()
         """What is to be sent this loop turn."""
         self.counters = Counters()
@@ -120,6 +80,8 @@ class Broker:
         self.calls: RestCalls | None = None
         """Answers REST calls that come as messages; set by the node."""
         self._entities = frozenset(kind.entity for kind in directory.kinds())
+        self._reception = Reception(self, directory, keeper, ids)
+        self._rounds = Rounds(self, directory)
         self._chains: dict[int, tuple[int, ...]] = {}
         self._waiting: set[Connection] = set()
 
@@ -165,131 +127,11 @@ class Broker:
         groups = entry.view.get("groups", ()) if entry is not None else ()
         return [group if isinstance(group, int) else group["id"] for group in groups]
 
-    def _authenticate(self, connection: Connection, packet: Connect) -> Principal:
-        """The three spellings of mqtt-api.md 2. Raises Unauthorized, Forbidden, TooManyRequests."""
-        username = packet.username or ""
-        password = (packet.password or b"").decode(errors="replace")
-        directory, source = self._directory, connection.source
-        failure: Unauthorized | None = None
-        for text in (username, password):
-            if text:
-                try:
-                    return self.principal(directory.authenticate(text, source))
-                except Unauthorized as error:
-                    failure = failure or error
-        if username.isascii() and username.isdecimal() and len(username) < 17 and password:
-            return self.principal(directory.authenticate_short(int(username), password, source))
-        raise failure or Unauthorized("no token: it goes into the user name or the password")
-
     # --- CONNECT ------------------------------------------------------------------------------------------------
 
     def connect(self, connection: Connection, packet: Connect) -> None:
         """Let a client in, or say why not."""
-        counters = self.counters
-        if counters.connected >= self.settings.connections:
-            self._refuse(connection, packet, Reason.SERVER_BUSY, "the server has all the connections it takes")
-            return
-        try:
-            who = self._authenticate(connection, packet)
-        except Unauthorized as error:
-            expired = "expired" in error.reason or "disabled" in error.reason
-            reason = Reason.NOT_AUTHORIZED if expired else Reason.BAD_USER_NAME_OR_PASSWORD
-            self._refuse(connection, packet, reason, error.reason)
-            return
-        except Forbidden as error:
-            reason = Reason.BANNED if "blocked" in error.reason else Reason.NOT_AUTHORIZED
-            self._refuse(connection, packet, reason, error.reason)
-            return
-        except TooManyRequests as error:
-            self._refuse(connection, packet, Reason.QUOTA_EXCEEDED, error.reason)
-            return
-        said: Properties = {}
-        client_id = packet.client_id
-        if not client_id:
-            if packet.version != V5 and (packet.version == V31 or not packet.clean_start):
-                sentence = "an empty client identifier goes only with a clean session"
-                self._refuse(connection, packet, Reason.CLIENT_IDENTIFIER_NOT_VALID, sentence, who)
-                return
-            client_id = said["assigned_client_identifier"] = f"wayframe-{secrets.token_hex(8)}"
-        if len(client_id) > _MAX_CLIENT_ID:
-            sentence = f"a client identifier has at most {_MAX_CLIENT_ID} characters"
-            self._refuse(connection, packet, Reason.CLIENT_IDENTIFIER_NOT_VALID, sentence, who)
-            return
-        will = packet.will
-        if will is not None and (will.topic.startswith(RESERVED) or not who.publishes(will.topic)):
-            self._refuse(
-                connection, packet, Reason.NOT_AUTHORIZED, f"no right to publish the will to {will.topic!r}", who
-            )
-            return
-        self._welcome(connection, packet, who, client_id, said)
-
-    def _refuse(
-        self, connection: Connection, packet: Connect, reason: Reason, sentence: str, who: Principal | None = None
-    ) -> None:
-        self.counters.refused += 1
-        log.info("mqtt_refused", client=packet.client_id[:80], peer=connection.source, reason=sentence)
-        if who is not None:
-            self._log(Log.MQTT_REFUSED, who, packet.client_id, connection, reason=sentence)
-        connection.refuse(reason, sentence)
-
-    def _welcome(
-        self, connection: Connection, packet: Connect, who: Principal, client_id: str, said: Properties
-    ) -> None:
-        space = self.spaces.of(who.cid)
-        client = space.clients.get(client_id)
-        if client is not None and client.connection is not None:
-            client.connection.disconnect(
-                Reason.SESSION_TAKEN_OVER, "another connection came with this client identifier"
-            )
-            client = space.clients.get(client_id)  # its session may have ended with its connection
-        if client is not None and packet.clean_start:
-            self.end(client)
-            client = None
-        present = client is not None
-        if client is None:
-            session = Session(self._ids.next(), who.cid, client_id, self.settings.session, self.counters.drops)
-            client = space.clients[client_id] = Client(session, who, packet.version, self.now())
-        client.who, client.version, client.source = who, packet.version, connection.source
-        client.clean, client.ends_at = packet.clean_start, None
-        client.will = None  # it is back before the delay was over ([MQTT-3.1.3-9])
-        connection.who = client
-        connection.expiry = client.expiry = self._expiry(packet, said)
-        session = client.session
-        if client.expiry and session.store is None:
-            session.store = self._keeper
-        elif not client.expiry and session.store is not None:
-            self._keeper.forget(session)
-        if packet.version == V5:
-            said |= self._greeting(client, connection, packet, present)
-        window = packet.properties.get("receive_maximum", 65535)
-        self.counters.connected += 1
-        self.counters.connects += 1
-        session.connection = connection
-        self.save(client)
-        if client.subscriptions:
-            self.spaces.changed(who.cid)
-        connection.accept(session, present, said, window)
-        self._log(Log.MQTT_CONNECTED, who, client_id, connection)
-        self.announce(client)
-
-    def _expiry(self, packet: Connect, said: Properties) -> int:
-        """How long the session outlives the connection (3.1.2.11.2; before 5.0: mqtt-api.md 2.2)."""
-        if packet.version != V5:
-            return 0 if packet.clean_start else _SEVEN_DAYS
-        expiry: int = packet.properties.get("session_expiry_interval", 0)
-        return expiry
-
-    def _greeting(self, client: Client, connection: Connection, packet: Connect, present: bool) -> Properties:
-        """What CONNACK says beyond the limits (mqtt-api.md 2.1)."""
-        said: Properties = {}
-        if connection.keep_alive != packet.keep_alive:
-            said["server_keep_alive"] = connection.keep_alive
-        told = [("token", _encode(token_info(client.who.token)).decode())]
-        if present and client.subscriptions:
-            restored = [each.shown() for each in client.subscriptions.values()]
-            told.append(("subscriptions", _encode(restored).decode()))
-        said["user_property"] = [(name, value) for name, value in told if len(value.encode()) <= 65535]
-        return said
+        self._reception.admit(connection, packet)
 
     # --- PUBLISH ------------------------------------------------------------------------------------------------
 
@@ -366,7 +208,7 @@ class Broker:
         return reasons, self.save(client)
 
     def save(self, client: Client) -> int:
-        """Write what changed of a client, if it is to outlive its connection. Returns the ticket, 0 if nothing is kept."""
+        """Write what changed of a client that outlives its connection. Returns the ticket, 0 if nothing is kept."""
         return self._keeper.save(client, connected=client.connection is not None) if client.persistent else 0
 
     def _subscribe(
@@ -432,7 +274,7 @@ class Broker:
         client.expiry = connection.expiry
         if client.subscriptions:
             self.spaces.changed(client.who.cid)
-        self._log(Log.MQTT_DISCONNECTED, client.who, session.client_id, connection, reason=sentence)
+        self.log(Log.MQTT_DISCONNECTED, client.who, session.client_id, connection.source, reason=sentence)
         if connection.will is not None:
             self._leave_will(client, connection.will, now)
             connection.will = None
@@ -448,9 +290,9 @@ class Broker:
         if delay:
             client.will, client.will_at = will, now + delay
         else:
-            self._send_will(client, will)
+            self.send_will(client, will)
 
-    def _send_will(self, client: Client, will: Will) -> None:
+    def send_will(self, client: Client, will: Will) -> None:
         client.will = None
         if client.who.publishes(will.topic):
             self.distribute(self._message(will, client.who.cid), client.session)
@@ -464,51 +306,15 @@ class Broker:
         for text in list(client.subscriptions):
             self.drop_subscription(client, text)
         if client.will is not None:
-            self._send_will(client, client.will)
+            self.send_will(client, client.will)
         if client.persistent:
             self._keeper.forget(client.session)
         self.spaces.of(client.who.cid).clients.pop(client.session.client_id, None)
         self._journal.state(f"flespi/state/mqtt/sessions/{client.session.id}", None, client.who.cid)
 
     def check(self, monotonic: float) -> None:
-        """Twice a second: silent clients, sessions and wills whose time has come, tokens that ended, what was lost."""
-        now = self._clock.now()
-        verdicts: dict[int, str | None] = {}
-        for client in self.spaces.clients():
-            if client.session.lost and now - client.told_at > _TELL_S:
-                self._tell_loss(client, now)
-            token_id = client.who.token.id
-            if token_id not in verdicts:
-                verdicts[token_id] = self._directory.token_alive(token_id)
-            if client.connection is None:
-                self._check_absent(client, now, verdicts[token_id] is not None)
-            else:
-                self._check_present(client.connection, monotonic, verdicts[token_id])
-
-    def _check_absent(self, client: Client, now: float, revoked: bool) -> None:
-        if revoked and not client.who.revoked:
-            client.who.revoked = True  # nothing more is kept for it, until it comes back with another token
-            self.spaces.changed(client.who.cid)
-        if client.will is not None and client.will_at <= now:
-            self._send_will(client, client.will)
-        if client.ends_at is not None and client.ends_at <= now:
-            self.end(client)
-
-    @staticmethod
-    def _check_present(connection: Connection, monotonic: float, why_not: str | None) -> None:
-        if why_not is not None:
-            connection.disconnect(Reason.NOT_AUTHORIZED, why_not)
-        elif connection.heard:
-            connection.heard, connection.idle_since = False, monotonic
-        elif connection.keep_alive and monotonic - connection.idle_since > connection.keep_alive * 1.5:
-            connection.disconnect(Reason.KEEP_ALIVE_TIMEOUT, "nothing came for one and a half times the keep alive")
-
-    def _tell_loss(self, client: Client, now: float) -> None:
-        """Log that a session was full; not more than once in a while."""
-        client.told_at = now
-        said = {"client_id": client.session.client_id, "count": client.session.lost, "token_id": client.who.token.id}
-        client.session.lost = 0
-        self._journal.log(Log.MQTT_DROPPED, OriginType.CUSTOMER, client.who.cid, client.who.cid, said)
+        """Twice a second: what time does to clients, sessions, wills and tokens."""
+        self._rounds.check(monotonic)
 
     def token_changed(self, token_id: int) -> None:
         """A token was changed: what its clients may do follows."""
@@ -582,8 +388,9 @@ class Broker:
         if not self.spaces.plan(client.who.cid, topic).nobody:
             self._journal.state(topic, self.view(client), client.who.cid)
 
-    def _log(self, kind: Log, who: Principal, client_id: str, connection: Connection, **fields: Json) -> None:
-        said = {"client_id": client_id, "ip": connection.source, "token_id": who.token.id, **fields}
+    def log(self, kind: Log, who: Principal, client_id: str, source: str, **fields: Json) -> None:
+        """Enter a record in the log of a client's account."""
+        said = {"client_id": client_id, "ip": source, "token_id": who.token.id, **fields}
         self._journal.log(kind, OriginType.CUSTOMER, who.cid, who.cid, said)
 
 

@@ -13,13 +13,14 @@ from wayframe.rest import RestApi
 from wayframe.services import Services, StateTopics
 from wayframe.storage import MqttTable
 
-from .broker import Broker, BrokerSettings
+from .broker import Broker
 from .calls import RestCalls
 from .keeper import Keeper
 from .listener import MqttListener
 from .restoring import restore
 from .retained import Retained
 from .sessions import SessionDesk, SessionTopics
+from .settings import BrokerSettings
 from .websocket import MqttWebSocket
 
 log = structlog.get_logger(__name__)
