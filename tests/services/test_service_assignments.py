@@ -174,6 +174,10 @@ async def test_a_thing_is_removed_once(one: Rooms) -> None:
         *(one.directory.delete(caller, GROUPS, north) for _ in range(3)), return_exceptions=True
     )
     assert [type(outcome) for outcome in outcomes].count(NotFound) == 2
+    device = await one.device("a")
+    removals = (one.removal.remove(caller, DEVICES, device) for _ in range(3))
+    assert [type(outcome) for outcome in await asyncio.gather(*removals, return_exceptions=True)].count(NotFound) == 2
+    assert len(await one.bin.select(caller, "all", "GET")) == 1
     with pytest.raises(NotFound):
         await one.directory.update(caller, GROUPS, north, {"name": "x"}, patch=True)
     await one.journal.settled()

@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,8 @@ class Assignments:
         self._journal = journal
         self._below: dict[Key, dict[Key, Assignment]] = {}
         self._above: dict[Key, dict[Key, Assignment]] = {}
+        self._counts: Counter[tuple[Key, str]] = Counter()
+        """How many of a kind are assigned to an item: groups are large, and this is asked at every change."""
         self._changing = asyncio.Lock()
         directory.updated = self._parent_changed
 
@@ -177,10 +180,15 @@ class Assignments:
         )  # fmt: skip
 
     def _note(self, parent: Key, child: Key, one: Assignment) -> None:
-        self._below.setdefault(parent, {})[child] = one
+        below = self._below.setdefault(parent, {})
+        if child not in below:
+            self._counts[parent, child[0]] += 1
+        below[child] = one
         self._above.setdefault(child, {})[parent] = one
 
     def _forget(self, parent: Key, child: Key) -> None:
+        if child in self._below.get(parent, {}):
+            self._counts[parent, child[0]] -= 1
         for index, first, second in ((self._below, parent, child), (self._above, child, parent)):
             members = index.get(first)
             if members is not None:
@@ -221,11 +229,10 @@ class Assignments:
             shown["streams"] = [self._brief(STREAMS, one) for one in sorted(self.effective(item_id, STREAMS, entity))]
         if "plugins" in view:
             shown |= self._plugins(entity, item_id)
-        below = self._below.get(key, {})
         for parent, child in PAIRS:
             name = f"{_noun(child)}_count"
             if parent == entity and name in view:
-                shown[name] = sum(1 for member in below if member[0] == child)
+                shown[name] = self._counts[key, child]
         self._directory.set_field(entity, entry, **shown)
 
     def _plugins(self, entity: str, item_id: int) -> dict[str, Json]:

@@ -41,8 +41,8 @@ class Bin:
         entry = self._items[item.id] = Entry(item, view)
         return entry
 
-    async def keep(self, entity: str, entry: Entry) -> None:
-        """Put an item in the bin; it is about to be deleted."""
+    async def keep(self, entity: str, entry: Entry) -> Entry:
+        """Put an item in the bin; it is about to be deleted. Returns it as it lies there."""
         data = msgspec.to_builtins(entry.item)
         if "last_active" in entry.view:
             data["last_active"] = entry.view["last_active"]
@@ -50,7 +50,7 @@ class Bin:
             id=0, cid=entry.cid, type=int(self._directory.kind(entity).origin), item_id=entry.id,
             name=data.get("name", ""), deleted=self._clock.now(), data=data,
         )  # fmt: skip
-        self._place(await self._table.insert(item))
+        return self._place(await self._table.insert(item))
 
     async def select(self, caller: Caller, selector: str, method: str) -> list[Entry]:
         """The deleted items a selector names. Raises `BadRequest`, `Forbidden`, `NotFound`."""

@@ -67,9 +67,13 @@ class Removal:
             self._connections.close([entry], "all", channels=True)
             self._connections.forget_channel(entry.id)
         await self._assignments.clear(caller, entity, entry)
-        if kind.restorable:
-            await self._bin.keep(entity, entry)
-        await self._directory.delete(caller, entity, entry)
+        kept = await self._bin.keep(entity, entry) if kind.restorable else None
+        try:
+            await self._directory.delete(caller, entity, entry)
+        except BaseException:
+            if kept is not None:  # not deleted, or by somebody else at the same moment
+                await self._bin.forget(kept)
+            raise
 
     async def _empty(self, caller: Caller, entry: Entry) -> None:
         """Remove everything an account has, for good, its subaccounts first. It is blocked first, so that nobody adds
