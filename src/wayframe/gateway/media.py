@@ -37,7 +37,9 @@ AUDIO_RATES = (8000, 22050, 44100, 48000)
 _TICK_S = 1.0
 _READ_BYTES = 64 * 1024
 _READS = 4
-"""Reads of one connection in one round: more than that a tenth of a second does not bring at the highest rate."""
+"""Reads of one connection in one round."""
+_PLENTY = 512 * 1024
+"""A connection that brings so much in a second is read in short rounds, or the kernel's room would hold it back."""
 _SOCKET_BYTES = 512 * 1024
 """What the kernel may keep between two rounds, so that a large key frame does not stop the device."""
 _SILENCE_S = 20.0
@@ -60,6 +62,7 @@ class MediaPeer(Peer):
 
     __slots__ = (
         "_channels", "_connection_id", "_file", "_gateway", "_heard", "_kind", "_media", "_next_tick", "_number",
+        "_plenty", "_ticked_bytes",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, kind: MediaKind) -> None:
@@ -73,6 +76,8 @@ class MediaPeer(Peer):
         self._heard = 0.0
         self._next_tick = 0.0
         self._file = -1
+        self._plenty = False
+        self._ticked_bytes = 0
 
     def _asked(self, number: bytes, channel: int) -> bool:
         return self._gateway.registry.match(self._kind, number, channel) is not None
@@ -104,8 +109,10 @@ class MediaPeer(Peer):
 
     @property
     def urgent(self) -> bool:
-        """Whether frames must not wait: for viewers in a hurry, or where only their arrival tells their time."""
-        return any(channel.feed.urgent or channel.clock.by_arrival for channel in self._channels.values())
+        """Whether frames must not wait: many come, viewers are in a hurry, or only their arrival tells their time."""
+        return self._plenty or any(
+            channel.feed.urgent or channel.clock.by_arrival for channel in self._channels.values()
+        )
 
     def take(self) -> None:
         """Read what came since the last round."""
@@ -136,6 +143,8 @@ class MediaPeer(Peer):
             channel.feed.tick(now)
         if self._channels and self._kind is MediaKind.LIVE and now - self._heard > _SILENCE_S:
             self.end(17, f"no live data for {_SILENCE_S:.0f} s")
+        self._plenty = self.received_bytes - self._ticked_bytes > _PLENTY
+        self._ticked_bytes = self.received_bytes
         self._next_tick = self._loop.time() + _TICK_S
         if self._file < 0:
             self.wake_at(_TICK_S)

@@ -1,7 +1,7 @@
 """Reading many media connections together: one after the other, a round at a time.
 
 A live stream that wakes the server for every frame has it run each frame's code with cold caches, behind a system call
-of its own; what comes within a tenth of a second and is then read together costs half of that (docs/benchmarks.md).
+of its own; what comes within a fifth of a second and is then read together costs half of that (docs/benchmarks.md).
 Nobody who watches ordinary HLS can tell. Streams with viewers who can are read in short rounds.
 """
 
@@ -16,7 +16,7 @@ import structlog
 
 log = structlog.get_logger("wayframe.gateway")
 
-CALM_S = 0.1
+CALM_S = 0.2
 """From round to round."""
 URGENT_S = 0.015
 """From round to round of the connections in a hurry: a quarter of a frame at 15 fps."""

@@ -18,7 +18,7 @@ class Feed(Protocol):
 
     @property
     def urgent(self) -> bool:
-        """Whether a viewer would notice that a frame waited for a tenth of a second."""
+        """Whether a viewer would notice that a frame waited for a fifth of a second."""
 
     def attach(self, connection_id: int, close: Close, tell: Tell) -> None:
         """A media connection for it is open, the first or one more after a break."""
