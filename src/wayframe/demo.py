@@ -59,6 +59,7 @@ async def run(settings: Settings) -> None:
     console.print(f"\n  [bold]Wayframe demo[/bold] at {node.services.links.base}   (Ctrl-C ends it)")
     console.print(f"  Token for the API: {key}")
     console.print(f"  API documentation: {node.services.links.base}/docs")
+    console.print(f"  The fleet, live over MQTT: {node.services.links.base}/fleet#token={key}")
     if settings.tls == "on":
         authority = node.settings.tls_dir / "ca.pem"
         console.print(f"  Over TLS, for flespi's web applications: {node.settings.secure_url} (trust {authority})")
