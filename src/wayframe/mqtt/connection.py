@@ -179,7 +179,7 @@ class Connection:
                 kind = first >> 4
                 if kind == _PUBLISH and not self._connecting:
                     self._publish(packets.decode_publish(first, body, self.version))
-                elif first == _PUBACK_BYTE and len(body) == 2 and body != b"\0\0" and self.session is not None:
+                elif first == _PUBACK_BYTE and len(body) == 2 and self.session is not None:
                     self.session.acknowledged(body[0] << 8 | body[1])
                 else:
                     self._control(packets.decode(first, body, self.version))

@@ -154,15 +154,12 @@ class Session:
                 self._put(delivery)
                 return
         connection = self.connection
-        if (
-            connection is not None
-            and self.quota > 0
-            and not (self.queue or self._resend or connection.choked)
-            and (self.number - 1) % _IDS + 1 not in self.inflight
-        ):
-            self._send(self.number, delivery)
-        else:
-            self._put(delivery)
+        if connection is not None and self.quota > 0 and not (self.queue or self._resend or connection.choked):
+            packet_id = (self.number - 1) % _IDS + 1
+            if packet_id not in self.inflight:
+                self._send(connection, self.number, packet_id, delivery)
+                return
+        self._put(delivery)
 
     def _put(self, delivery: Delivery) -> None:
         queue = self.queue
@@ -182,10 +179,7 @@ class Session:
         if self.store is not None:
             self.store.ended(self, number, dropped)
 
-    def _send(self, number: int, delivery: Delivery) -> None:
-        packet_id = (number - 1) % _IDS + 1
-        connection = self.connection
-        assert connection is not None
+    def _send(self, connection: Connection, number: int, packet_id: int, delivery: Delivery) -> None:
         if connection.send(delivery, packet_id):
             self.inflight[packet_id] = delivery
             self.quota -= 1
@@ -220,14 +214,15 @@ class Session:
         queue = self.queue
         while queue and self.quota > 0 and budget > 0:
             number = self.number - len(queue) + 1
-            if (number - 1) % _IDS + 1 in self.inflight:
+            packet_id = (number - 1) % _IDS + 1
+            if packet_id in self.inflight:
                 return  # the identifier is still in use: the client owes an answer from 65,535 messages ago
             if queue[0].qos == 2 and self.store is not None and number > self.durable:
                 return
             delivery = queue.popleft()
             self._held -= delivery.size
             budget -= delivery.size
-            self._send(number, delivery)
+            self._send(connection, number, packet_id, delivery)
         if queue is not None and not queue:
             self.queue = None
 
@@ -285,6 +280,8 @@ class Session:
             if delivery.qos != 1:
                 raise ProtocolError("PUBACK for a message of QoS 2")
             self._ended(packet_id)
+        elif not packet_id:
+            raise ProtocolError("a packet identifier is 1 or more")
 
     def pubrec(self, packet_id: int, reason: int) -> tuple[Ack | None, int]:
         """PUBREC (4.3.3). Returns the PUBREL to send, if any, and the ticket it waits for. Raises ProtocolError."""
