@@ -15,7 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from PIL import Image
 
 from .house import House, driving
-from .test_curl import SEED_CREATED, SEED_FROM, Shell, clip, driver_card, recorder, seed_lines
+from .test_curl import SEED_CREATED, SEED_FROM, Shell, clip, driver_card, picture, recorder, seed_lines
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,14 @@ class Reader:
     def __init__(self, shell: Shell, house: House, device: int) -> None:
         self._shell = shell
         self.folder = shell.folder
-        self._values = {"http://localhost:8080": house.base, "YOUR_TOKEN": house.key, "123456": str(device)}
+        self._values = {
+            "http://localhost:8080": house.base, "http://localhost:8001": f"http://127.0.0.1:{house.ports['gallery']}",
+            "YOUR_TOKEN": house.key, "123456": str(device), "/path/to": str(shell.folder),
+        }  # fmt: skip
+
+    def knows(self, **values: str) -> None:
+        """Put in from now on what the page leaves open."""
+        self._values |= values
 
     def run(self, block: str) -> str:
         """What a block prints."""
@@ -63,7 +70,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def device(house: House) -> int:
-    return house.add_device("13900000001", metadata={"fleet_id": "10"})
+    return house.add_device("13900000001", metadata={"fleet_id": "10", "gallery_id": "device123"})
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +91,8 @@ def on_the_road(house: House, device: int) -> Iterator[None]:
 
 
 def test_every_section_is_run() -> None:
-    run = {"Upload a file", "Ask for a recording", "Files and their links", "Live video", "Select items"}
-    assert set(sections()) == run
+    run = ["Upload a file", "Ask for a recording", "Files and their links", "Live video", "Select items", "The gallery"]
+    assert list(sections()) == run
 
 
 @pytest.mark.shared
@@ -99,7 +106,7 @@ def test_it_holds_every_published_command(shared: Path) -> None:
         return text.removesuffix(" ''").strip()
 
     page = bare(PAGE.read_text())
-    for number in ("000", "001"):
+    for number in ("000", "001", "002"):
         lines = [line for line in seed_lines(shared, number) if "channel1-command-json" not in line]
         assert lines
         for line in lines:
@@ -165,3 +172,37 @@ def test_selectors(reader: Reader, device: int) -> None:
     assert reader.result(fields) == [{"id": device, "configuration": {"ident": "13900000001"}}]
     for block, offset in ((first, 0), (second, 10)):
         assert json.loads(reader.run(block))["pagination"] == {"limit": 10, "offset": offset, "count": 1}
+
+
+def test_the_gallery(reader: Reader, house: House, device: int) -> None:
+    login, paths, upload, events, links, put, stats, pull, delete = sections()["The gallery"]
+    person = {"identity": "dispatcher@example.com", "password": "a long password"}
+    house.result("POST", "/platform/users", [person])
+    picture(3).save(reader.folder / "capture.jpg", "JPEG")
+    video = clip(reader.folder / "video.mp4").stat().st_size
+    before = house.result("GET", f"/gw/devices/{device}/media")
+
+    reader.knows(YOUR_JWT_TOKEN=json.loads(reader.run(login))["token"])
+    assert set(json.loads(reader.run(paths))["paths"]) == {"incoming", "thumbnails"}
+    taken = json.loads(reader.run(upload))
+    assert taken["success"] is True and taken["eventId"].startswith("evt_")
+    known = {event["id"] for event in json.loads(reader.run(events))}
+    linked = json.loads(reader.run(links))
+    assert linked["success"] is True and linked["thumbnail_upload_url"] != linked["upload_url"]
+    reader.knows(**{"https://storage.example.com/upload/abc123": linked["upload_url"]})
+    reader.run(put)
+    (new,) = [event for event in json.loads(reader.run(events)) if event["id"] not in known]
+    assert (new["name"], new["media_type"], new["size"]) == ("video.mp4", "video", video)
+    assert set(new) >= {"id", "name", "media_type", "size", "has_thumbnail", "created"}
+    counted = json.loads(reader.run(stats))
+    assert counted["total_events"] == sum(kind["count"] for kind in counted["by_type"].values())
+    assert counted["total_size"] == sum(kind["size"] for kind in counted["by_type"].values())
+    reader.knows(evt_abc123=new["id"])
+    pulled = json.loads(reader.run(pull))
+    assert (pulled["success"], pulled["eventId"]) == (True, new["id"])
+
+    # One store: what came this way is among the device's files, and what is deleted here is gone there.
+    files = house.result("GET", f"/gw/devices/{device}/media")
+    assert len(files) == len(before) + 2
+    assert json.loads(reader.run(delete)) == {"success": True}
+    assert len(house.result("GET", f"/gw/devices/{device}/media")) == len(before) + 1
