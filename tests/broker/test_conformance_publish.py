@@ -7,7 +7,7 @@ from statements import covers
 from wire import Wire, fresh
 
 from conftest import House
-from wayframe.mqtt import Ack, PacketType, Publish, Wish
+from wayframe.mqtt import Ack, PacketType, Publish, Subscribe, Wish
 from wayframe.mqtt.packets import Ping, Suback
 
 T = PacketType
@@ -232,6 +232,28 @@ def test_retained_messages_have_their_own_qos_and_identifier(house: House) -> No
             message = wire.message()
             assert (message.qos, message.retain) == (min(qos, granted), True)
             assert message.properties["subscription_identifier"] == [77]
+
+
+@covers("4.6.0-5")
+def test_no_old_retained_message_after_a_newer_one(house: House) -> None:
+    root = fresh("r")
+    publisher, wire = house.client(), house.client()
+    for number in range(1000):
+        publisher.publish(f"{root}/{number:04d}", b"old", 0, retain=True)
+    assert publisher.silent()
+    wire.send(Subscribe(1, [Wish(f"{root}/#", 0)]))
+    for _ in range(30):
+        publisher.publish(f"{root}/0998", b"new", 0, retain=True)
+        publisher.publish(f"{root}/0999", b"", 0, retain=True)
+    assert publisher.silent()
+    wire.take(Suback)
+    last: dict[str, bytes] = {}
+    while f"{root}/0997" not in last:  # the last one that nobody replaces
+        message = wire.take(Publish)
+        last[message.topic] = message.payload
+    last |= {message.topic: message.payload for message in wire.messages()}
+    assert len(last) == 1000
+    assert (last[f"{root}/0998"], last[f"{root}/0999"]) == (b"new", b"")
 
 
 # --- QoS in -----------------------------------------------------------------------------------------------------------

@@ -161,7 +161,10 @@ class Retained:
                             break
 
     def matching(self, subscription: Subscription) -> Iterator[Message]:
-        """Retained messages of a subscription, by topic within each account; rights are not looked at yet."""
+        """Retained messages of a subscription, by topic within each account; rights are not looked at yet.
+
+        Those that are replaced or removed while others are sent are left out: the subscriber got the news already.
+        """
         levels = split_filter(subscription.topic)
         cids = self._family(subscription.client.who.cid)
         if subscription.cid is not None:
@@ -171,7 +174,9 @@ class Retained:
             root = self._trees.get(cid)
             if root is not None:
                 for message in list(_walk(root, levels, 0)):
-                    if message.expires is None or message.expires > now:
+                    if message.expires is not None and message.expires <= now:
+                        continue
+                    if self._find(root, message.topic.split("/")) is message:
                         yield message
         if any(level in ("flespi", "+", "#") for level in levels[0]):
             for source in self._states:
