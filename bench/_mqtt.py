@@ -22,10 +22,11 @@ from pathlib import Path
 from _bench import CpuMeter, House, end, house, pid_of, spawn
 
 from wayframe.mqtt import V5, V311, Connect, PacketType, Subscribe, Wish
-from wayframe.mqtt.packets import Publish, encode
+from wayframe.mqtt.packets import Publish, encode, frame
 
 _MOSQUITTO = "/usr/sbin/mosquitto"
-_STALLED_S = 0.5
+_STALLED_S = 5.0
+_WARM_S = 60.0
 _READ = 1 << 20
 _buffer = bytearray(_READ)
 
@@ -184,7 +185,6 @@ class Case:
     window: int = 2000
     """Messages under way for each publisher."""
     version: int = V311
-    warm_s: float = 0.7
     seconds: float = 3.0
     cycle: int = field(init=False)
     """Messages after which a publisher's bytes repeat."""
@@ -227,13 +227,8 @@ class Run:
         if self._case.version != V5:
             return 0
         self._publishers[0].sendall(self._block[: self._size])
-        sizes = []
-        for sock in self._subscribers:
-            first, body = read_packet(sock)
-            sizes.append(len(publish("", b"", 0)) - 4 + len(body) + (1 if len(body) < 128 else 2) + 1)
-            if self._case.qos:
-                raise SystemExit("MQTT 5 is measured with QoS 0 only")
-        return sizes[0] - self._size
+        sizes = {len(frame(*read_packet(sock))) for sock in self._subscribers}
+        return sizes.pop() - self._size
 
     @property
     def _arrived(self) -> float:
@@ -274,7 +269,8 @@ class Run:
         sock.sendall(answer)
         return whole
 
-    def _loop(self, seconds: float) -> None:
+    def _loop(self, seconds: float, messages: float = float("inf")) -> None:
+        """Run for so long, or until so many messages went out and most of them arrived."""
         poll = select.epoll()
         by_fd = {sock.fileno(): sock for sock in (*self._subscribers, *self._publishers)}
         publishing = {sock.fileno() for sock in self._publishers}
@@ -298,14 +294,15 @@ class Run:
             elif now - moved > _STALLED_S:  # what has not come by now was dropped
                 self._lost += int(sum(self._sent) / self._size - self._arrived * self._case.publishers)
                 moved = now
-            if now >= until:
+            if now >= until or self._arrived * self._case.publishers > messages:
                 break
         poll.close()
 
     def measure(self) -> Rate:
         """Warm up, then measure."""
         try:
-            self._loop(self._case.warm_s)
+            self._loop(0.5)
+            self._loop(_WARM_S, len(self._case.topics))  # every topic was there once
             before, lost, load = self._received, self._lost, time.process_time()
             meter = CpuMeter(self._broker.pid)
             self._loop(self._case.seconds)

@@ -2,8 +2,8 @@
 
 Run: .venv/bin/python bench/mqtt_throughput.py [--rounds 5] [--seconds 3] [--only TEXT] [--out mqtt_throughput.json]
 The server runs as a user starts it (`wayframe serve`, a token, SQLite); Mosquitto is Debian's. Both are pinned to the
-first core, the load to the second. Rounds go back and forth between the two; a ratio is the median of the rounds'. Rates
-are deliveries for a second of the broker's core, since other programs may run beside; those by the clock stand below.
+first core, the load to the second. Rounds go back and forth between the two; a ratio is the median of the rounds'.
+Rates are deliveries for a second of the broker's core, since other programs may run beside; those by the clock follow.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def own_filters() -> Case:
     random.Random(1).shuffle(topics)
     filters = [f"fleet/{group:04}/+/position" for group in range(1000)]
     what = "1,000 subscribers, 100,000 topics"
-    return Case(what, filters, topics, b"x" * 200, 1, window=4000, warm_s=3)
+    return Case(what, filters, topics, b"x" * 200, 1, window=4000)
 
 
 def filtered(what: str, text: Callable[[int], str], version: int = 4) -> Case:

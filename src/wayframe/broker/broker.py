@@ -18,6 +18,7 @@ from wayframe.model.access import parse_access
 from wayframe.model.log_codes import Log
 from wayframe.mqtt import (
     NEVER,
+    V5,
     Connect,
     Connection,
     Message,
@@ -36,7 +37,7 @@ from wayframe.services import CUSTOMER, TOKENS, Directory, Journal
 
 from .clients import Client, Subscription
 from .keeper import Keeper
-from .plans import Outbox
+from .plans import Outbox, Route
 from .reception import Reception
 from .retained import Retained
 from .rights import RESERVED, REST, Principal
@@ -150,6 +151,39 @@ class Broker:
         if not who.publishes(topic):
             return Reason.NO_MATCHING_SUBSCRIBERS, 0
         return Reason.SUCCESS, self.distribute(self._message(packet, who.cid), client.session)
+
+    def find_route(self, connection: Connection, raw_topic: bytes) -> None:
+        """The short way for what a client publishes, if there is one (its token is not limited: `let_relay`)."""
+        client, topic = connection.who, raw_topic[2:].decode()
+        assert isinstance(client, Client)
+        if not topic.startswith(RESERVED):
+            self.spaces.find_route(client.who.cid, topic, raw_topic)
+
+    def relay(self, route: Route, packet: bytes, payload_at: int) -> None:
+        """A message of QoS 0 on its short way."""
+        self.counters.messages_in += 1
+        route.relay(packet, payload_at, self._clock.now(), self.outbox)
+
+    def relay_once(self, connection: Connection, route: Route, head: bytes, payload: bytes) -> int | None:
+        """A message of QoS 1 on its short way, if there is one for it."""
+        if route.once is None:
+            return None
+        client = connection.who
+        assert isinstance(client, Client)
+        self.counters.messages_in += 1
+        message = Message(
+            route.topic, payload, 1, cid=client.who.cid, timestamp=self._clock.now(), stamped=self.settings.stamp
+        )
+        before = self._keeper.touched
+        route.relay_once(message, head)
+        return self._keeper.ticket if self._keeper.touched != before else 0
+
+    def let_relay(self, client: Client) -> None:
+        """Packets of a client before 5.0 may go on as they are, unless its token says what it may publish."""
+        connection = client.connection
+        if connection is not None:
+            may = client.version != V5 and not client.who.limited
+            connection.relays = self.spaces.of(client.who.cid).routes if may else None
 
     def _message(self, packet: Publish | Will, cid: int) -> Message:
         now, said = self._clock.now(), packet.properties
@@ -324,6 +358,7 @@ class Broker:
         for client in self.spaces.clients():
             if client.who.token.id == token_id:
                 client.who = self.principal(entry.item)
+                self.let_relay(client)
         self.spaces.all_changed()
 
     def take_up(

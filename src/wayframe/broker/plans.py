@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wayframe.expressions import Environment, MqttFilter, MqttMessage
-from wayframe.mqtt import V5, Connection, Message, Session
+from wayframe.expressions import Environment, Expression, MqttFilter, MqttMessage, payload_context
+from wayframe.mqtt import V5, Connection, Delivery, Message, Session
 
 from .clients import Client, Subscription
 
@@ -40,10 +40,24 @@ class Outbox:
             self.called()
 
     def called(self) -> None:
-        """Somebody put connections into `ready`."""
+        """Connections are in `ready`."""
         if not self._scheduled and self.ready:
             self._scheduled = True
             self.schedule()
+
+    def put(self, packet: bytes, connections: Iterable[Connection]) -> None:
+        """Put a packet of QoS 0 before connections; those whose peer does not read go without."""
+        ready = self.ready
+        for connection in connections:
+            if connection.choked:
+                self.dropped += 1
+                continue
+            pending = connection.pending
+            if not pending:
+                ready.append(connection)
+            pending.append(packet)
+        if not self._scheduled:
+            self.called()
 
     def flush(self) -> None:
         """Carry everything to the sockets."""
@@ -77,6 +91,11 @@ class Group:
         if connection is not None or client.persistent:
             self.sessions.append(client.session)
 
+    @property
+    def relays(self) -> bool:
+        """Whether the packet of another client before 5.0 fits everybody as it is."""
+        return self.key[0] != V5 and not self.others
+
     def deliver(self, message: Message, outbox: Outbox) -> None:
         """Put a message before everybody."""
         version, granted, as_published, ids = self.key
@@ -88,17 +107,7 @@ class Group:
             return
         others = self.others
         if delivery.plain:
-            data, ready = delivery.head, outbox.ready
-            for connection in self.alike:
-                pending = connection.pending
-                if pending:
-                    pending.append(data)
-                elif connection.choked:
-                    outbox.dropped += 1
-                else:
-                    pending.append(data)
-                    ready.append(connection)
-            outbox.called()
+            outbox.put(delivery.head, self.alike)
         else:
             others = self.alike + others
         for connection in others:
@@ -134,12 +143,13 @@ class Share:
 class Filters:
     """`$filter` conditions of one message, each text evaluated at most once."""
 
-    __slots__ = ("_message", "_outcomes", "_publisher", "_seen")
+    __slots__ = ("_env", "_message", "_outcomes", "_publisher", "_seen")
 
     def __init__(self, message: Message, publisher: Session | None) -> None:
         self._message = message
         self._publisher = publisher
         self._seen: MqttMessage | None = None
+        self._env = Environment(now=message.timestamp)
         self._outcomes: dict[str, bool] = {}
 
     def passes(self, condition: MqttFilter) -> bool:
@@ -155,8 +165,7 @@ class Filters:
                     timestamp=message.timestamp,
                     user_properties=dict(message.properties.get("user_property", ())),
                 )
-            env = Environment(now=message.timestamp)
-            outcome = self._outcomes[condition.text] = condition.matches(self._seen, env)
+            outcome = self._outcomes[condition.text] = condition.matches(self._seen, self._env)
         return outcome
 
     def let(self, subscription: Subscription) -> bool:
@@ -164,6 +173,42 @@ class Filters:
         if subscription.no_local and subscription.client.session is self._publisher:
             return False
         return subscription.filter is None or self.passes(subscription.filter)
+
+
+class Route:
+    """The short way of messages from a client before 5.0 to other such clients: packets as they came."""
+
+    __slots__ = ("always", "filtered", "once", "topic")
+
+    def __init__(self, topic: str, groups: list[Group], filtered: list[tuple[Expression, list[Group]]]) -> None:
+        self.topic = topic
+        self.always = [each for group in groups for each in group.alike]
+        """Get every packet of QoS 0."""
+        self.filtered = [(passes, [each for group in more for each in group.alike]) for passes, more in filtered]
+        """Get those of QoS 0 whose payload passes one and the same expression."""
+        self.once: list[Group] | None = groups
+        """Get every packet of QoS 1; None: those cannot take the short way."""
+        if filtered or not all(group.key[1] for group in groups):
+            self.once = None
+
+    def relay(self, packet: bytes, payload_at: int, now: float, outbox: Outbox) -> None:
+        """Put a packet before everybody who gets it."""
+        receivers = self.always
+        if self.filtered:
+            receivers = receivers[:]
+            context = payload_context(packet[payload_at:].decode(errors="replace"))
+            env = Environment(now=now)
+            for expression, connections in self.filtered:
+                if expression.matches(context, env):
+                    receivers += connections
+        outbox.put(packet, receivers)
+
+    def relay_once(self, message: Message, head: bytes) -> None:
+        """Put a message of QoS 1 before everybody; `head` is its packet up to the topic."""
+        for group in self.once or ():
+            delivery = Delivery.relayed(message, group.key[0], head)
+            for session in group.sessions:
+                session.deliver(delivery)
 
 
 class Plan:
@@ -216,6 +261,19 @@ class Plan:
     def nobody(self) -> bool:
         """Whether a message goes nowhere."""
         return not (self.groups or self.filtered or self.conditional or self.shares)
+
+    def route(self, topic: str) -> Route | None:
+        """The short way; None where there are receivers or conditions it has no place for."""
+        if self.conditional or self.shares:
+            return None
+        filtered = []
+        for condition, groups in self.filtered:
+            if condition.on_payload is None or not all(group.relays for group in groups):
+                return None
+            filtered.append((condition.on_payload, groups))
+        if not all(group.relays for group in self.groups):
+            return None
+        return Route(topic, self.groups, filtered)
 
     def deliver(self, message: Message, publisher: Session | None, outbox: Outbox) -> None:
         """Put a message before everybody who gets it."""

@@ -137,6 +137,7 @@ class Reception:
         if client.subscriptions:
             broker.spaces.changed(who.cid)
         connection.accept(session, present, said, packet.properties.get("receive_maximum", _ALL))
+        broker.let_relay(client)
         broker.log(Log.MQTT_CONNECTED, who, client_id, connection.source)
         broker.announce(client)
 

@@ -9,7 +9,7 @@ from wayframe.model import Event
 from wayframe.mqtt import Message, Session
 
 from .clients import Client, Subscription
-from .plans import Outbox, Plan
+from .plans import Outbox, Plan, Route
 
 _PLANS = 200_000
 """Topics whose plans are remembered, over all accounts."""
@@ -18,7 +18,7 @@ _PLANS = 200_000
 class Space:
     """One account's subscriptions and clients."""
 
-    __slots__ = ("cid", "clients", "plans", "tree")
+    __slots__ = ("cid", "clients", "plans", "routes", "tree")
 
     def __init__(self, cid: int) -> None:
         self.cid = cid
@@ -27,6 +27,15 @@ class Space:
         """By client identifier."""
         self.plans: dict[str, Plan] = {}
         """By topic, for messages published in this account."""
+        self.routes: dict[bytes, Route | None] = {}
+        """By topic as on the wire: a shorter way for plans that have one (`Connection.relays`)."""
+
+    def forget_plans(self) -> int:
+        """Something changed. Returns how many there were."""
+        count = len(self.plans)
+        self.plans.clear()
+        self.routes.clear()
+        return count
 
 
 class Spaces:
@@ -73,14 +82,13 @@ class Spaces:
     def changed(self, cid: int) -> None:
         """Subscriptions, connections or rights in an account changed: plans that may know of them go."""
         for space in (self._spaces.get(each) for each in self._family(cid)):
-            if space is not None and space.plans:
-                self._planned -= len(space.plans)
-                space.plans.clear()
+            if space is not None:
+                self._planned -= space.forget_plans()
 
     def all_changed(self) -> None:
         """The same for every account."""
         for space in self._spaces.values():
-            space.plans.clear()
+            space.forget_plans()
         self._planned = 0
 
     # --- delivery -----------------------------------------------------------------------------------------------
@@ -95,6 +103,10 @@ class Spaces:
             self._planned += 1
             plan = space.plans[topic] = Plan(self._interested(cid, topic))
         return plan
+
+    def find_route(self, cid: int, topic: str, raw_topic: bytes) -> None:
+        """Remember the short way of messages of an account with this topic, for as long as the plan."""
+        self.of(cid).routes[raw_topic] = self.plan(cid, topic).route(topic)
 
     def _interested(self, cid: int, topic: str) -> Iterator[Subscription]:
         for account in self._ancestors(cid):

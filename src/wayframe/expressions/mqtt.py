@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from .environment import Context, Environment, Mode
 from .errors import SelectorError
 from .escapes import percent_decode
@@ -18,6 +20,7 @@ from .values import Number, read_number
 _SHARE = "$share/"
 _FILTER = "$filter/"
 _PART = re.compile(r"(cid|modified_since|payload|message)(=|(?<=modified_since)>)")
+_decode = msgspec.json.Decoder(dict[str, object]).decode
 _MAX_LIST = 65536  # an MQTT topic filter cannot be longer
 
 
@@ -70,12 +73,23 @@ class MqttMessage:
 def payload_context(text: str) -> Context:
     """The members of a payload that is a JSON object, and `payload`, its text, unless a member has that name."""
     if text.lstrip(" \t\r\n").startswith("{"):
-        try:
-            members = json.loads(text, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            members = {}  # not JSON after all: the text is all there is
-        return {"payload": text, **members}
+        members = _members(text)
+        members.setdefault("payload", text)
+        return members
     return {"payload": text}
+
+
+def _members(text: str) -> dict[str, object]:
+    """Those of a JSON object; none where it is no JSON after all."""
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError):
+        pass  # the quick reader takes neither lone surrogates nor numbers beyond a double; the other one decides
+    try:
+        members: dict[str, object] = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return {}
+    return members
 
 
 def _refuse(name: str) -> object:
@@ -96,6 +110,11 @@ class MqttFilter:
     """An expression over the payload."""
     message: Expression | None = None
     """An expression over the message."""
+
+    @property
+    def on_payload(self) -> Expression | None:
+        """The expression over the payload, where that is the only condition."""
+        return self.payload if self.cid is None and self.modified_since is None and self.message is None else None
 
     def matches(self, message: MqttMessage, env: Environment | None = None) -> bool:
         """Whether a message passes; an expression that fails does not hold."""

@@ -6,10 +6,11 @@ by `wake` when the first of them is put in.
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import packets
 from .framing import Framer
@@ -34,9 +35,14 @@ from .reasons import MqttError, ProtocolError, Reason, return_code
 from .session import Session
 
 _PUBLISH = PacketType.PUBLISH
+_PUBLISH_0 = _PUBLISH << 4
+_RELAYED = (_PUBLISH_0, _PUBLISH_0 | 2)
+"""QoS 0 and 1, with neither DUP nor RETAIN."""
 _PUBACK_BYTE = PacketType.PUBACK << 4
+_PUBACK = bytes((_PUBACK_BYTE, 2))
+_PUBACK_KIND = _PUBACK_BYTE << 8 | 2
+_ACKS = struct.Struct(">HH")
 _LEFT_OUT = ("reason_string", "user_property")
-_ACK_HEADS = {kind: bytes((kind << 4 | (2 if kind is PacketType.PUBREL else 0), 2)) for kind in PacketType}
 
 
 def _nothing() -> None:
@@ -72,6 +78,16 @@ class Host(Protocol):
 
     def publish(self, connection: Connection, packet: Publish) -> tuple[Reason, int]:
         """Distribute. Returns what the acknowledgement says, and the ticket it waits for."""
+
+    def find_route(self, connection: Connection, raw_topic: bytes) -> None:
+        """Put into `relays` where the client's messages with this topic go as they are, None if there is more to do."""
+
+    def relay(self, route: Any, packet: bytes, payload_at: int) -> None:
+        """Such a PUBLISH of QoS 0, and where its payload begins."""
+
+    def relay_once(self, connection: Connection, route: Any, head: bytes, payload: bytes) -> int | None:
+        """Such a PUBLISH of QoS 1, up to its topic, and its payload. Returns the ticket its acknowledgement waits for;
+        None: it has to be published."""
 
     def subscribe(self, connection: Connection, packet: Subscribe) -> tuple[list[Reason], int]:
         """Returns a reason for every wish. Retained messages follow by themselves, after the answer."""
@@ -111,6 +127,7 @@ class Connection:
         "pending",
         "plain",
         "problems",
+        "relays",
         "session",
         "source",
         "version",
@@ -160,6 +177,9 @@ class Connection:
         """Topic aliases the client takes."""
         self.problems = True
         """Whether the client wants reason strings."""
+        self.relays: dict[bytes, Any] | None = None
+        """Routes by topic, as it is on the wire; None under a topic, or at all: its messages go the long way. Set and
+        emptied by the host, and only for a client before 5.0, whose packets fit other such clients as they are."""
         self._connecting = True
         self._receiving = 0
         self._aliases_in: dict[int, str] | None = None
@@ -175,20 +195,63 @@ class Connection:
             return
         framer = self.framer
         try:
-            for first, body in framer.feed(data):
-                kind = first >> 4
-                if kind == _PUBLISH and not self._connecting:
-                    self._publish(packets.decode_publish(first, body, self.version))
-                elif first == _PUBACK_BYTE and len(body) == 2 and self.session is not None:
-                    self.session.acknowledged(body[0] << 8 | body[1])
+            session, relays = self.session, self.relays
+            if session is not None and data[:2] == _PUBACK and not framer.waiting:
+                data = data[self._acknowledged(session, data) :]
+            data, cuts = framer.cut(data)
+            for start, body, end in cuts:
+                first = data[start]
+                if relays is not None and first in _RELAYED and end - body > 2:
+                    topic_end = body + 2 + (data[body] << 8 | data[body + 1])
+                    topic = data[body:topic_end]
+                    route = relays.get(topic)
+                    if route is not None and topic_end <= end:
+                        if first == _PUBLISH_0:
+                            self.host.relay(route, data[start:end], topic_end - start)
+                            continue
+                        if self._relay(route, data[start:topic_end], data[topic_end:end]):
+                            continue
+                    self._publish(packets.decode_publish(first, data[body:end], self.version))
+                    if topic not in relays:
+                        self.host.find_route(self, topic)
+                elif first == _PUBACK_BYTE and end - body == 2 and session is not None:
+                    session.acknowledged(data[body] << 8 | data[body + 1])
+                elif first >> 4 == _PUBLISH and session is not None:
+                    self._publish(packets.decode_publish(first, data[body:end], self.version))
                 else:
-                    self._control(packets.decode(first, body, self.version))
+                    self._control(packets.decode(first, data[body:end], self.version))
+                    session, relays = self.session, self.relays
                 if self.closing:
                     return
             if framer.error is not None:
                 raise framer.error
         except MqttError as error:
             self.fail(error)
+
+    @staticmethod
+    def _acknowledged(session: Session, data: bytes) -> int:
+        """PUBACKs at the beginning, one behind the other. Returns how many bytes they are. Raises MqttError."""
+        size = 0
+        for kind, packet_id in _ACKS.iter_unpack(data[: len(data) & ~3]):
+            if kind != _PUBACK_KIND:
+                break
+            session.acknowledged(packet_id)
+            size += 4
+        return size
+
+    def _relay(self, route: Any, head: bytes, rest: bytes) -> bool:
+        """A PUBLISH of QoS 1 cut behind its topic. False: it has to go the long way."""
+        number = rest[:2]
+        if len(number) < 2 or number == b"\0\0" or self._deferred is not None:
+            return False
+        ticket = self.host.relay_once(self, route, head, rest[2:])
+        if ticket is None:
+            return False
+        if not ticket:
+            self.write(_PUBACK + number)
+        elif self._answer(Ack(PacketType.PUBACK, number[0] << 8 | number[1]), ticket):
+            self._receiving += 1
+        return True
 
     def _control(self, packet: Packet) -> None:
         if isinstance(packet, Connect):
@@ -314,7 +377,7 @@ class Connection:
                 self._flooded(limits)
             reason, ticket = self.host.publish(self, packet)
             if not reason and not ticket and self._deferred is None:
-                self.write(_ACK_HEADS[PacketType.PUBACK] + PACKET_IDS[packet.packet_id])
+                self.write(_PUBACK + PACKET_IDS[packet.packet_id])
             elif self._answer(Ack(PacketType.PUBACK, packet.packet_id, reason), ticket):
                 self._receiving += 1
             return

@@ -7,6 +7,9 @@ from .reasons import Malformed, MqttError, Reason
 FIXED_HEADER = 5
 """Most bytes of a fixed header."""
 
+Cut = tuple[int, int, int]
+"""Where a packet begins, where its body begins, and where it ends."""
+
 
 class Framer:
     """Cuts. It holds what came of one unfinished packet and never more than the largest packet allowed."""
@@ -28,21 +31,26 @@ class Framer:
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """First byte and body of every packet that is complete now. Look at `error` after having worked on them."""
-        found: list[tuple[int, bytes]] = []
+        data, cuts = self.cut(data)
+        return [(data[start], data[body:end]) for start, body, end in cuts]
+
+    def cut(self, data: bytes) -> tuple[bytes, list[Cut]]:
+        """Like `feed`, without copying: where in the bytes returned the complete packets are."""
+        rest = self._rest
+        found: list[Cut] = []
+        if rest is not None:
+            rest += data
+            if len(rest) < self._need:
+                return b"", []
+            data = bytes(rest)
+            self._rest = None
         try:
             self._cut(data, found)
         except MqttError as error:
             self.error = error
-        return found
+        return data, found
 
-    def _cut(self, data: bytes, found: list[tuple[int, bytes]]) -> None:
-        rest = self._rest
-        if rest is not None:
-            rest += data
-            if len(rest) < self._need:
-                return
-            data = bytes(rest)
-            self._rest = None
+    def _cut(self, data: bytes, found: list[Cut]) -> None:
         place, size, limit = 0, len(data), self.limit
         while size - place >= 2:
             length = data[place + 1]
@@ -70,7 +78,7 @@ class Framer:
             if end > size:
                 self._keep(data, place, end - place)
                 return
-            found.append((data[place], data[body:end]))
+            found.append((place, body, end))
             place = end
         if place < size:
             self._keep(data, place, 2)

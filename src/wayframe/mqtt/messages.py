@@ -140,6 +140,15 @@ class Delivery:
         else:
             self.head, self.tail = head + tail, b""
 
+    @classmethod
+    def relayed(cls, message: Message, version: int, head: bytes) -> Delivery:
+        """A message of QoS 1 for subscribers of 3.1 or 3.1.1, up to its topic as another such client sent it."""
+        found = cls.__new__(cls)
+        found.message, found.version, found.qos, found.retain, found.ids = message, version, 1, False, ()
+        found.head, found.tail, found.plain = head, message.payload, True
+        found.size = len(head) + len(message.payload) + 2
+        return found
+
     def marked_again(self) -> bytes:
         """`head` with the DUP flag ([MQTT-3.3.1-1])."""
         return bytes((self.head[0] | 8,)) + self.head[1:]

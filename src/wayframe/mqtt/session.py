@@ -146,20 +146,28 @@ class Session:
 
     def deliver(self, delivery: Delivery) -> None:
         """Take a message of QoS 1 or 2 for the client."""
-        self.number += 1
+        number = self.number = self.number + 1
         store = self.store
         if store is not None:
-            store.added(self, self.number, delivery)
+            store.added(self, number, delivery)
             if delivery.qos == 2:  # sent when durable, or a crash could send it twice
                 self._put(delivery)
                 return
-        connection = self.connection
-        if connection is not None and self.quota > 0 and not (self.queue or self._resend or connection.choked):
-            packet_id = (self.number - 1) % _IDS + 1
-            if packet_id not in self.inflight:
-                self._send(connection, self.number, packet_id, delivery)
-                return
-        self._put(delivery)
+        connection, packet_id = self.connection, (number - 1) % _IDS + 1
+        if (
+            connection is None
+            or self.quota <= 0
+            or self.queue
+            or self._resend
+            or connection.choked
+            or packet_id in self.inflight
+        ):
+            self._put(delivery)
+        elif connection.send(delivery, packet_id):
+            self.inflight[packet_id] = delivery
+            self.quota -= 1
+        elif store is not None:
+            store.ended(self, number, delivery)
 
     def _put(self, delivery: Delivery) -> None:
         queue = self.queue
@@ -276,12 +284,18 @@ class Session:
     def acknowledged(self, packet_id: int) -> None:
         """PUBACK (4.3.2). One for a message that is not under way is passed over. Raises ProtocolError."""
         delivery = self.inflight.get(packet_id)
-        if delivery is not None:
-            if delivery.qos != 1:
-                raise ProtocolError("PUBACK for a message of QoS 2")
+        if delivery is None:
+            if not packet_id:
+                raise ProtocolError("a packet identifier is 1 or more")
+            return
+        if delivery.qos != 1:
+            raise ProtocolError("PUBACK for a message of QoS 2")
+        if self.store is None and not self.queue and self._resend is None:
+            del self.inflight[packet_id]
+            if self.quota < self.window:
+                self.quota += 1
+        else:
             self._ended(packet_id)
-        elif not packet_id:
-            raise ProtocolError("a packet identifier is 1 or more")
 
     def pubrec(self, packet_id: int, reason: int) -> tuple[Ack | None, int]:
         """PUBREC (4.3.3). Returns the PUBREL to send, if any, and the ticket it waits for. Raises ProtocolError."""
