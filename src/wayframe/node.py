@@ -570,13 +570,15 @@ def broker_settings(settings: Settings) -> BrokerSettings:
 
 
 def with_free_ports(settings: Settings) -> Settings:
-    """Settings with ports in place of 0 where links name them before anything listens."""
+    """Settings with ports in place of 0 where links and `/auth/regions` name them before anything listens."""
+    hosts = dict.fromkeys(("http_port", "https_port"), settings.http_host)
+    hosts |= dict.fromkeys(("mqtt_port", "mqtts_port"), settings.mqtt_host)
     with contextlib.ExitStack() as held:
         found = {}
-        for name in ("http_port", "https_port"):
+        for name, host in hosts.items():
             if getattr(settings, name) == 0:
                 probe = held.enter_context(socket.socket())
-                probe.bind((settings.http_host, 0))
+                probe.bind((host, 0))
                 found[name] = int(probe.getsockname()[1])
     return settings.model_copy(update=found)
 

@@ -52,6 +52,7 @@ def test_regions_name_the_tls_door(house: InsideHouse) -> None:
     assert region["rest"] == f"https://{host}:{house.node.https.port}"
     assert region["media"] == region["rest"] + "/media"
     assert region["mqtt-ws"] == f"{host}:{house.node.https.port}"
+    assert region["mqtt"] == f"{host}:{house.node.mqtt.tls_port}"
 
 
 def test_a_client_without_the_authority_is_warned(house: InsideHouse) -> None:
