@@ -46,12 +46,15 @@ Learned = Callable[[str], Awaitable[None]]
 
 
 class _Client(asyncssh.SSHClient):
-    """Takes the first key a host shows, where none is pinned."""
+    """Is asked about a host key that is not the pinned one: takes the first that is shown, where none is pinned."""
 
-    def __init__(self) -> None:
+    def __init__(self, pinned: bool) -> None:
+        self._pinned = pinned
         self.shown = ""
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: Any) -> bool:
+        if self._pinned:
+            return False
         self.shown = key.export_public_key("openssh").decode().strip()
         return True
 
@@ -117,7 +120,7 @@ class SftpFetcher:
         last = FetchFailed("the host does not answer")
         for host in access.hosts:
             for address in await self._resolved(host, access.port):
-                client = _Client()
+                client = _Client(bool(access.host_key))
                 try:
                     async with asyncio.timeout(_CONNECT_S + _LOGIN_S):
                         connection = await asyncssh.connect(
