@@ -4,8 +4,9 @@ Bytes go into `Connection.receive`, bytes come out of `Connection.pending`; the 
 Version 5.0 (OASIS Standard, 7 March 2019), MQTT Version 3.1.1 (OASIS Standard, 29 October 2014), MQTT V3.1 (IBM, 2010).
 """
 
-from .connection import Connection, ConnectionLimits, Host
+from .connection import Connection
 from .framing import Framer
+from .host import ConnectionLimits, Host
 from .messages import Delivery, Message
 from .packets import V5, V31, V311, Ack, Connack, Connect, Packet, Publish, Subscribe, Unsubscribe, Will, Wish
 from .properties import PacketType, Properties
