@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from wayframe.api.pages import PAGES
 from wayframe.certificates import RENEW_BEFORE, CertificateError, read, refusal, server_context
 from wayframe.config import Loaded, Settings, mask, show, unknown_variables
 from wayframe.model import WayframeError
@@ -34,7 +35,6 @@ _SPARE_FILES = 1000
 """File descriptors a node needs beside one a device connection: viewers, files, database, workers."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _YEARS = range(2026, 2100)
-_PAGES = ("watch.html", "docs.html", "login.html", "formbox.html")
 
 
 class State(StrEnum):
@@ -383,7 +383,8 @@ def _certificate(settings: Settings) -> Iterator[Check]:
 
 
 def _web_pages() -> Iterator[Check]:
-    missing = [page for page in _PAGES if not importlib.resources.files("wayframe").joinpath("web", page).is_file()]
+    built = importlib.resources.files("wayframe").joinpath("web")
+    missing = [page for page in PAGES if not built.joinpath(f"{page}.html").is_file()]
     if missing:
         yield Check(
             "web pages", State.WARN, f"not built: {', '.join(missing)}", "`make build` makes them; REST works without"
