@@ -20,7 +20,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _bench import SERVER_CORE, CpuMeter, House, Row, finish, house, median, options, percentile, pid_of, register
+from _bench import (
+    SERVER_CORE,
+    CpuMeter,
+    House,
+    Row,
+    before_others,
+    finish,
+    house,
+    median,
+    options,
+    percentile,
+    pid_of,
+    register,
+)
 from _mqtt import as_broker, connect, subscribe
 from reports import FIRST, QuietFleet, connected
 
@@ -171,7 +184,7 @@ def main() -> None:
     parser.add_argument("--vehicles", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=15)
     chosen = parser.parse_args()
-    with house() as server:
+    with house() as server, before_others(pid_of(server)):
         register(server, [str(int(FIRST) + number).zfill(len(FIRST)) for number in range(chosen.vehicles)])
         rows = asyncio.run(end_to_end(server, chosen.vehicles, chosen.seconds))
     os.sched_setaffinity(0, {SERVER_CORE})

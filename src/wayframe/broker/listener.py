@@ -18,14 +18,17 @@ _CONNECT_S = 15.0
 """A peer that has not sent CONNECT by then is closed (3.1.0)."""
 _LINGER_S = 2.0
 _HIGH_WATER = 256 << 10
+_TURN = 64 << 10
+"""Most bytes read from a peer before it is the turn of others."""
+_buffer = memoryview(bytearray(_TURN))
 _BACKLOG = 2048
 _CHECK_S = 0.5
 
 log = structlog.get_logger(__name__)
 
 
-class _Peer(asyncio.Protocol):
-    """One socket."""
+class _Peer(asyncio.BufferedProtocol):
+    """One socket. What it brings is read into one buffer for all, and worked on at once."""
 
     __slots__ = ("_broker", "_lingering", "_peers", "_timer", "connection", "transport")
 
@@ -51,11 +54,21 @@ class _Peer(asyncio.Protocol):
             return
         self._timer = asyncio.get_running_loop().call_later(_CONNECT_S, self._too_late)
 
-    def data_received(self, data: bytes) -> None:
-        self._broker.receive(self.connection, data)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if nbytes == _TURN:  # others come first: a peer that brings more than that is read on in the next turn
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+        self._broker.receive(self.connection, _buffer[:nbytes].tobytes())
         if self._timer is not None and self.connection.session is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _read_on(self) -> None:
+        if not self.connection.choked and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         return False
