@@ -21,9 +21,10 @@ from wayframe import logs
 from wayframe.bus import Subscription
 from wayframe.config import Settings
 from wayframe.model import Conflict
-from wayframe.node import JT808, Node, with_free_ports
+from wayframe.node import Node
 from wayframe.protocols.registry import PROTOCOLS
 from wayframe.services import CUSTOMER, DEVICES
+from wayframe.wiring import JT808, with_free_ports
 
 log = structlog.get_logger("wayframe.demo")
 

@@ -7,35 +7,30 @@ and viewers closed, open transfers abandoned without trace, batches written.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import secrets
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
 from wayframe import __version__
 from wayframe.api import DoorSettings, GalleryOnly, HttpServer, build_app
-from wayframe.broker import BrokerSettings, MqttDoor, MqttPorts
+from wayframe.broker import MqttDoor, MqttPorts
 from wayframe.bus import Bus
-from wayframe.certificates import CertificateError, CertificateFiles, LocalAuthority, ServerCertificate
+from wayframe.certificates import CertificateError
 from wayframe.config import Settings
-from wayframe.gateway import Gateway, GatewaySettings
+from wayframe.gateway import Gateway
 from wayframe.intake import DropIntake, FtpIntake, FtpSettings, sftp_fetcher
-from wayframe.intake import FtpIntake, FtpSettings
 from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
-from wayframe.model import Channel, Clock, MicrosecondIds, SystemClock
+from wayframe.model import Channel, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
-from wayframe.mqtt import ConnectionLimits, Reason, SessionLimits
 from wayframe.protocols.device import DeviceSession, Endpoints
 from wayframe.protocols.registry import PROTOCOLS, SessionOptions
-from wayframe.rest import RestApi, Site
+from wayframe.rest import RestApi
 from wayframe.services import (
     CHANNELS,
     CUSTOMER,
@@ -83,17 +78,23 @@ from wayframe.storage import (
     secret,
 )
 from wayframe.storage.messages import MessageStore
+from wayframe.wiring import (
+    JT808,
+    broker_settings,
+    certificate_of,
+    gateway_settings,
+    http_doors,
+    listed,
+    site_of,
+    with_free_ports,
+)
 
 log = structlog.get_logger("wayframe.node")
 
-JT808 = 552
-"""Protocol id of JT/T 808 (rulings.md 5)."""
 _CERTIFICATE_S = 10.0
 """How late a certificate that somebody renewed is taken up."""
 _TELEMETRY_S = 5.0
 """Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
-
-
 _TOKENS_S = 0.5
 """How late a token may be found to be over; connections that it opened end with it."""
 
@@ -138,7 +139,7 @@ class Node:
             keys=TokenKeys(secret),
             clock=clock,
             defaults=Defaults(
-                settings.default_messages_ttl, settings.default_media_ttl, _listed(settings.private_destinations)
+                settings.default_messages_ttl, settings.default_media_ttl, listed(settings.private_destinations)
             ),
         )
         self.message_store = MessageStore(db)
@@ -237,21 +238,7 @@ class Node:
         )  # fmt: skip
         self.drops = DropIntake(gallery.folders, gallery.events, media, self.blobs, directory, clock)
         self.gateway = Gateway(
-            GatewaySettings(
-                host=settings.device_host,
-                ports={JT808: settings.jt808_port},
-                live_port=settings.jt1078_live_port,
-                playback_port=settings.jt1078_playback_port,
-                attachments_port=settings.attachments_port,
-                public_host=settings.public_device_host,
-                public_live_port=settings.public_live_port,
-                public_playback_port=settings.public_playback_port,
-                public_attachments_port=settings.public_attachments_port,
-                ftp_port=settings.told_ftp_port,
-                max_connections=settings.max_device_connections,
-                max_per_address=settings.max_connections_per_ip,
-                unknown_idents=settings.unknown_idents,
-            ),
+            gateway_settings(settings),
             self.services,
             self.blobs,
             self._session_factory(secret),
@@ -266,13 +253,7 @@ class Node:
         connections.up = commands.wake
         connections.down = lambda entry: self.gateway.spawn(commands.connection_lost(entry))
         directory.channel_uris(self.gateway.uri)
-        secure = urlsplit(settings.secure_url)
-        site = Site(
-            public_url=links.base,
-            secure_url=settings.secure_url,
-            mqtt=f"{secure.hostname}:{settings.mqtts_port if self.certificate else settings.mqtt_port}",
-            mqtt_ws=f"{secure.hostname}:{secure.port or (443 if secure.scheme == 'https' else 80)}",
-        )
+        site = site_of(settings)
         limiter = RateLimiter(settings.requests_per_second, settings.requests_burst)
         self.rest = RestApi(self.services, site, clock, limiter=limiter)
         door = DoorSettings(
@@ -297,14 +278,7 @@ class Node:
         app = build_app(self.rest, door, ready=self.ready, metrics=self.metrics, websocket=self.mqtt.websocket)
         self.doors: dict[str, HttpServer] = {}
         """HTTP listeners, by the setting of their port."""
-        for name, host, tls in (
-            ("http_port", settings.http_host, False),
-            ("https_port", settings.http_host, True),
-            ("mqtt_ws_port", settings.mqtt_host, False),
-            ("mqtt_wss_port", settings.mqtt_host, True),
-        ):
-            if tls and self.certificate is None:
-                continue
+        for name, host, tls in http_doors(settings):
             self.doors[name] = HttpServer(
                 app,
                 host,
@@ -541,51 +515,6 @@ class Node:
             f"  Master token, shown this once:\n\n    {self.master_key}\n",
             flush=True,
         )
-
-
-def certificate_of(settings: Settings, clock: Clock) -> ServerCertificate:
-    """The certificate as the settings name it: files, or one of this node's own authority."""
-    if settings.tls_certificate:
-        files = CertificateFiles(Path(settings.tls_certificate), Path(settings.tls_key))
-        return ServerCertificate(files, clock)
-    return ServerCertificate(LocalAuthority(settings.tls_dir, settings.tls_names), clock)
-
-
-def broker_settings(settings: Settings) -> BrokerSettings:
-    """What the settings say of MQTT."""
-    return BrokerSettings(
-        limits=ConnectionLimits(
-            packet_bytes=settings.mqtt_max_packet_bytes,
-            receive_maximum=settings.mqtt_receive_maximum,
-            topic_aliases=settings.mqtt_topic_aliases,
-            keep_alive_s=settings.mqtt_keep_alive_s,
-            max_qos=settings.mqtt_max_qos,
-        ),
-        session=SessionLimits(messages=settings.mqtt_session_messages, bytes=settings.mqtt_session_bytes),
-        connections=settings.mqtt_max_connections,
-        refused_filter=settings.mqtt_refused_filter,
-        refusal=Reason(settings.mqtt_refusal_code),
-        stamp=settings.mqtt_stamp_messages == "on",
-    )
-
-
-def with_free_ports(settings: Settings) -> Settings:
-    """Settings with ports in place of 0 where links and `/auth/regions` name them before anything listens."""
-    hosts = dict.fromkeys(("http_port", "https_port"), settings.http_host)
-    hosts |= dict.fromkeys(("mqtt_port", "mqtts_port"), settings.mqtt_host)
-    with contextlib.ExitStack() as held:
-        found = {}
-        for name, host in hosts.items():
-            if getattr(settings, name) == 0:
-                probe = held.enter_context(socket.socket())
-                probe.bind((host, 0))
-                found[name] = int(probe.getsockname()[1])
-    return settings.model_copy(update=found)
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    """The parts of a comma list."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _settle_garbage() -> None:
