@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 
 from wayframe.model.addresses import networks
-from wayframe.services.pulls import Fetcher
+from wayframe.services.fetching import Fetcher
 
 from .drop_folder import DropIntake
 from .ftp import FtpIntake, FtpSettings

@@ -21,8 +21,8 @@ import asyncssh
 import structlog
 
 from wayframe.model.addresses import Network, may_dial
+from wayframe.services.fetching import FetchFailed, FetchOrder, RemoteFile
 from wayframe.services.pull_hosts import HostAccess
-from wayframe.services.pulls import FetchFailed, FetchOrder, RemoteFile
 
 log = structlog.get_logger(__name__)
 

@@ -12,12 +12,13 @@ from wayframe.storage import BlobStore, Database, GalleryTable, PullHostTable, S
 from .commands import Commands
 from .directory import Directory
 from .drop_folders import DropFolders
+from .fetching import Fetcher
 from .gallery import Gallery
 from .links import Links
 from .media import MediaStore
 from .processing import Processing
 from .pull_hosts import PullHosts
-from .pulls import Fetcher, Pulls
+from .pulls import Pulls
 from .signing import Signing
 from .upload_links import UploadLinks
 from .users import Users

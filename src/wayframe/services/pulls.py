@@ -11,10 +11,10 @@ import contextlib
 import os
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -34,6 +34,7 @@ from .background import Background
 from .commands import Commands
 from .directory import Directory
 from .entries import Caller, Entry
+from .fetching import Fetcher, FetchFailed, FetchOrder, RemoteFile
 from .gallery import Described, Gallery
 from .media import MediaStore, clean_name
 from .pull_hosts import HostAccess, PullHosts
@@ -55,57 +56,6 @@ class NoSource(WayframeError):
     """The event cannot be pulled: nothing says where its bytes are."""
 
     status = code = 422
-
-
-class FetchFailed(Exception):
-    """A transfer did not come to its end."""
-
-    def __init__(self, reason: str, *, retry: bool = True) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        """For a person."""
-        self.retry = retry
-        """Whether it may go better later."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """A file on a host."""
-
-    path: str
-    size: int
-    modified: float
-    """Unix seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class FetchOrder:
-    """A file to fetch."""
-
-    access: HostAccess
-    path: str
-    target: Path
-    """Bytes go to the end of this file; what is there already is of the version `mark`."""
-    mark: str
-    accept: Callable[[RemoteFile, str], Awaitable[None]]
-    """Told size and version before bytes come; may raise to refuse."""
-    progress: Callable[[int], None]
-    """Told the bytes there are."""
-    learned: Callable[[str], Awaitable[None]]
-    """Told a host key that was seen for the first time."""
-
-
-class Fetcher(Protocol):
-    """Speaks SFTP."""
-
-    async def fetch(self, transfer: FetchOrder) -> None:
-        """Fetch a file whole. Raises `FetchFailed`, and what `accept` raises."""
-
-    async def listing(self, access: HostAccess, learned: Callable[[str], Awaitable[None]]) -> list[RemoteFile]:
-        """The files below the roots. Raises `FetchFailed`."""
-
-    async def remove(self, access: HostAccess, path: str) -> None:
-        """Delete a file. Raises `FetchFailed`."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,61 @@
+"""What `services.pulls` and whoever speaks SFTP tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from .pull_hosts import HostAccess
+
+
+class FetchFailed(Exception):
+    """A transfer did not come to its end."""
+
+    def __init__(self, reason: str, *, retry: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """For a person."""
+        self.retry = retry
+        """Whether it may go better later."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file on a host."""
+
+    path: str
+    size: int
+    modified: float
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOrder:
+    """A file to fetch."""
+
+    access: HostAccess
+    path: str
+    target: Path
+    """Bytes go to the end of this file; what is there already is of the version `mark`."""
+    mark: str
+    accept: Callable[[RemoteFile, str], Awaitable[None]]
+    """Told size and version before bytes come; may raise to refuse."""
+    progress: Callable[[int], None]
+    """Told the bytes there are."""
+    learned: Callable[[str], Awaitable[None]]
+    """Told a host key that was seen for the first time."""
+
+
+class Fetcher(Protocol):
+    """Speaks SFTP."""
+
+    async def fetch(self, transfer: FetchOrder) -> None:
+        """Fetch a file whole. Raises `FetchFailed`, and what `accept` raises."""
+
+    async def listing(self, access: HostAccess, learned: Callable[[str], Awaitable[None]]) -> list[RemoteFile]:
+        """The files below the roots. Raises `FetchFailed`."""
+
+    async def remove(self, access: HostAccess, path: str) -> None:
+        """Delete a file. Raises `FetchFailed`."""
