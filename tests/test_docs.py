@@ -6,14 +6,19 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from wayframe.cli import main
+from wayframe.cli import app, main
+from wayframe.commandline.reference import page as commands_page
 from wayframe.commandline.settings import reference
 from wayframe.config import Settings, env_name, load
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 NOT_SETTINGS = {"WAYFRAME_CONFIG", "WAYFRAME_URL", "WAYFRAME_TOKEN", "WAYFRAME_SHARED"}
+
+GROUPS = ("token", "device", "simulate", "user", "media", "command", "tail", "tls")
+"""First words of commands that have a second one."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -32,6 +37,12 @@ def heading_anchors(page: Path) -> set[str]:
 def test_the_settings_page_is_what_the_code_says() -> None:
     assert (ROOT / "docs/reference/settings.md").read_text() == reference(), (
         "run: wayframe settings --markdown > docs/reference/settings.md"
+    )
+
+
+def test_the_page_of_commands_is_what_the_code_says() -> None:
+    assert (ROOT / "docs/reference/cli.md").read_text() == commands_page(get_command(app)), (
+        "run: wayframe reference > docs/reference/cli.md"
     )
 
 
@@ -71,7 +82,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def test_commands_that_are_shown_exist(page: Path) -> None:
     shown = re.findall(r"(?:^|[`(] *|/bin/)wayframe ([a-z]+(?: [a-z]+)?)\b", page.read_text(), flags=re.MULTILINE)
     for words in {tuple(line.split()) for line in shown}:
-        command = list(words) if words[0] in ("token", "device", "simulate") else [words[0]]
+        command = list(words) if words[0] in GROUPS else [words[0]]
         with pytest.raises(SystemExit) as ended:
             main([*command, "--help"])
         assert not ended.value.code, words

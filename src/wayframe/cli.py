@@ -7,11 +7,13 @@ import sys
 import typer
 
 from wayframe import __version__
-from wayframe.commandline import CommandError, items, keeping, running
+from wayframe.commandline import CommandError, items, keeping, logs, media, running
 from wayframe.commandline.checkup import doctor
+from wayframe.commandline.commands import commands
+from wayframe.commandline.live import live
+from wayframe.commandline.reference import reference
 from wayframe.commandline.settings import settings
 from wayframe.commandline.tls import tls
-from wayframe.commandline.upload import upload
 from wayframe.commandline.users import users
 from wayframe.config import SettingsError
 from wayframe.model import WayframeError
@@ -20,7 +22,6 @@ app = typer.Typer(
     name="wayframe",
     help="A self-hosted video-telematics backend, wire-compatible with flespi.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -46,7 +47,14 @@ app.add_typer(tls)
 app.add_typer(items.tokens, name="token")
 app.add_typer(items.devices, name="device")
 app.add_typer(users, name="user")
-app.command()(upload)
+app.command("devices")(items.list_devices)
+app.add_typer(media.media, name="media")
+app.command("upload", help="Same as `wayframe media put`.")(media.put)
+app.add_typer(commands, name="command")
+app.command()(live)
+app.command()(logs.logs)
+app.add_typer(logs.tail, name="tail")
+app.command(hidden=True)(reference)
 
 
 def main(arguments: list[str] | None = None) -> None:

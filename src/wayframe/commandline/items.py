@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .access import connect
 from .client import Api, segment
+from .completion import complete_device
 from .errors import CommandError
-from .options import ConfigOption, JsonOption, TokenOption, UrlOption, print_columns, print_json
+from .options import (
+    ConfigOption,
+    JsonOption,
+    TokenOption,
+    UrlOption,
+    print_columns,
+    print_fields,
+    print_json,
+    when,
+)
 
 tokens = typer.Typer(no_args_is_help=True, help="Keys that applications use.")
 devices = typer.Typer(no_args_is_help=True, help="Registered vehicle units.")
 
 _KINDS = {"standard": 0, "master": 1}
 _YEAR = 365 * 86400
-
-
-def when(value: Any) -> str:
-    """A time for people."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value)) if value else "never"
 
 
 @tokens.command("create")
@@ -120,17 +124,24 @@ def _device_type(api: Api, wanted: str) -> int:
 
 @devices.command("list")
 def list_devices(
-    selector: Annotated[str, typer.Argument(help="Which: all, ids, field=value or {expression}.")] = "all",
+    selector: Annotated[
+        str,
+        typer.Argument(help="Which: all, ids, field=value or {expression}.", autocompletion=complete_device),
+    ] = "all",
+    fields: Annotated[str, typer.Option("--fields", help="Which fields, by comma: name,telemetry.position.speed")] = "",
     config: ConfigOption = None,
     url: UrlOption = "",
     token: TokenOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List devices: id, ident, whether connected, when last heard, name."""
-    fields = "id,name,device_type_id,device_type_name,configuration,connected,last_active,enabled"
-    found = connect(config, url, token).call("GET", f"/gw/devices/{segment(selector)}", query={"fields": fields})
+    """List devices: id, ident, whether connected, when last heard, name; or the fields asked for."""
+    asked = fields or "id,name,device_type_id,device_type_name,configuration,connected,last_active,enabled"
+    found = connect(config, url, token).call("GET", f"/gw/devices/{segment(selector)}", query={"fields": asked})
     if as_json:
         print_json(found)
+        return
+    if fields:
+        print_fields(found, [name.strip() for name in fields.split(",")])
         return
     rows = [["ID", "IDENT", "STATE", "LAST HEARD", "NAME"]]
     for item in found:

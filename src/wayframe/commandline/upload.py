@@ -1,122 +1,87 @@
-"""`wayframe upload`: a file into a device's media store, through the same door as everybody's."""
+"""One file on its way into a device's media store: what goes with it, and sending it (rest-api.md 8.3)."""
 
 from __future__ import annotations
 
 import json
 import mimetypes
-import sys
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any
 
-import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
-from .access import connect
-from .client import segment
+from .client import Api, segment
 from .errors import CommandError
-from .options import ConfigOption, JsonOption, TokenOption, UrlOption, print_json
+from .transfers import Watched
 
+TYPES = ("video", "image", "tacho")
+"""Kinds an upload may name."""
 _TACHO = frozenset({".ddd", ".v1b", ".v2b", ".c1b", ".c2b", ".tgd", ".esm"})
 """Extensions of tachograph files (rest-api.md 8.1)."""
-_TYPES = ("video", "image", "tacho")
+_STREAMS = frozenset({".ts", ".264", ".265", ".h264", ".h265", ".hevc", ".grec", ".dav", ".asf"})
+"""Extensions that recorders use and mimetypes does not know, or takes for something else."""
 
 
-class _Watched:
-    """A file that tells a progress bar how much of it was read."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a file besides its bytes."""
 
-    def __init__(self, file: BinaryIO, progress: Progress, task: TaskID) -> None:
-        self._file = file
-        self._progress = progress
-        self._task = task
+    kind: str
+    """`video`, `image` or `tacho`."""
+    created: float | None = None
+    """When it was recorded, Unix seconds; None: now."""
+    name: str = ""
+    """Name it gets; empty: its own."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """What belongs to the recording, such as `channel`."""
+    params: dict[str, Any] = field(default_factory=dict)
+    """Attributes of the user's own."""
+    message_params: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the device message that announces it."""
 
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._progress.advance(self._task, len(data))
-        return data
-
-
-def upload(
-    file: Annotated[Path, typer.Argument(help="Video, photo or tachograph file.")],
-    device: Annotated[str, typer.Option("--device", help="Device id, or a selector such as configuration.ident=0138…")],
-    kind: Annotated[str, typer.Option("--type", help="video, image or tacho; empty takes it from the name.")] = "",
-    created: Annotated[
-        str,
-        typer.Option("--created", help="When it was recorded: Unix seconds or 2026-11-21T08:00:00Z; empty for now."),
-    ] = "",
-    channel: Annotated[int, typer.Option("--channel", min=1, max=64, help="Camera it belongs to.")] = 1,
-    config: ConfigOption = None,
-    url: UrlOption = "",
-    token: TokenOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Put a file into a device's media store and print its link."""
-    if not file.is_file():
-        raise CommandError(f"{file} is no file", exit_code=2)
-    about = json.dumps(_about(file, kind, created, channel))
-    mime = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    api = connect(config, url, token)
-    with file.open("rb") as source, _bar() as progress:
-        watched = _Watched(source, progress, progress.add_task(file.name, total=file.stat().st_size))
-        parts = [("file", (file.name, watched, mime)), ("data", (None, about))]
-        stored = api.send_parts(f"/gw/devices/{segment(device)}/media", parts)
-    if as_json:
-        print_json(stored)
-        return
-    for item in stored:
-        typer.echo(item.get("url") or f"{api.url}/media/{item['uuid']}")
+    def data(self) -> dict[str, Any]:
+        """The `data` part."""
+        meta = self.meta if self.created is None else {**self.meta, "created": self.created}
+        more = {"params": self.params, "message_params": self.message_params}
+        return {"type": self.kind, "meta": meta, **{name: value for name, value in more.items() if value}}
 
 
-def _about(file: Path, kind: str, created: str, channel: int) -> dict[str, Any]:
-    """The `data` part of an upload (rest-api.md 8.3)."""
-    kind = kind or _kind_of(file)
-    if kind not in _TYPES:
-        raise CommandError(f"--type must be one of {', '.join(_TYPES)}, got {kind!r}", exit_code=2)
-    meta: dict[str, Any] = {} if kind == "tacho" else {"channel": channel}
-    if created:
-        meta["created"] = _time(created)
-    return {"type": kind, "meta": meta}
-
-
-def _kind_of(file: Path) -> str:
-    if file.suffix.lower() in _TACHO:
+def kind_of(name: str) -> str:
+    """The kind that a name's extension tells; empty: none that belongs into a media store."""
+    suffix = Path(name).suffix.lower()
+    if suffix in _TACHO:
         return "tacho"
-    return "image" if (mimetypes.guess_type(file.name)[0] or "").startswith("image/") else "video"
+    if suffix in _STREAMS:
+        return "video"
+    family = (mimetypes.guess_type(name)[0] or "").partition("/")[0]
+    return {"image": "image", "video": "video", "audio": "video"}.get(family, "")
 
 
-def _time(text: str) -> float:
+def checked_kind(kind: str, name: str, said_by: str = "--type") -> str:
+    """The kind asked for, or else that of the name, or else video. Raises CommandError."""
+    if kind and kind not in TYPES:
+        raise CommandError(f"{said_by} must be one of {', '.join(TYPES)}, got {kind!r}", exit_code=2)
+    return kind or kind_of(name) or "video"
+
+
+def send(
+    api: Api, device: str, file: Path, about: About, moved: Callable[[int], object] = lambda count: None
+) -> list[Any]:
+    """Send a file into the media store of the devices a selector names; returns one file object a device.
+
+    Raises CommandError; what `moved` raises breaks it off.
+    """
+    name = sendable(about.name or file.name)
+    mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise CommandError(
-            f"--created must be Unix seconds or a time such as 2026-11-21T08:00:00Z, got {text!r}", exit_code=2
-        ) from None
+        with file.open("rb") as source:
+            watched = Watched(source, moved)
+            parts = [("file", (name, watched, mime)), ("data", (None, json.dumps(about.data())))]
+            return api.send_parts(f"/gw/devices/{segment(device)}/media", parts)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _bar() -> Progress:
-    """A progress bar on stderr, and only where a person looks."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        disable=not sys.stderr.isatty(),
-    )
+def sendable(name: str) -> str:
+    """A file name as a form can carry it: bytes that are no UTF-8, quotes and backslashes become `_`."""
+    text = name.encode(errors="replace").decode()
+    return "".join("_" if sign in '"\\' or not sign.isprintable() else sign for sign in text)

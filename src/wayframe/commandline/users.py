@@ -10,8 +10,7 @@ import typer
 from .access import connect
 from .client import segment
 from .errors import CommandError
-from .items import when
-from .options import ConfigOption, JsonOption, TokenOption, UrlOption, print_columns, print_json
+from .options import ConfigOption, JsonOption, TokenOption, UrlOption, print_columns, print_json, when
 
 users = typer.Typer(no_args_is_help=True, help="People who log in to the gallery with a password.")
 

@@ -200,6 +200,10 @@ class MediaItem(Struct, kw_only=True):
     params: dict[str, Any]
     channel_id: int
     device_id: int
+    sha256: str = ""
+    """Of the bytes that are served; named in `fields`."""
+    source_sha256: str = ""
+    """Of the bytes as they came, before a conversion; named in `fields`."""
 
 
 class MediaChange(Struct, kw_only=True):

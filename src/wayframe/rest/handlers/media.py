@@ -21,7 +21,7 @@ DEFAULT_FIELDS = (
     "uuid", "url", "name", "size", "mime", "created", "modified", "uploaded", "protected", "shared", "meta", "params",
     "channel_id", "device_id",
 )  # fmt: skip
-"""A file without `fields`; `preview` and `content` only when asked for."""
+"""A file without `fields`; `preview`, `content` and the hashes only when asked for."""
 
 CHANGES = MediaChange.__struct_fields__
 """What PUT may change."""
@@ -41,11 +41,16 @@ async def read(call: Call) -> Answer:
     )
     shown = (files[::-1] if asked.reverse else files)[: asked.count]
     paths = names(data.get("fields")) or call.paths(DEFAULT_FIELDS)
-    views = {file.uuid: media.view(file) for file in shown}
+    views = {file.uuid: {**media.view(file), **_hashes(file)} for file in shown}
     if any(path.partition(".")[0] == "preview" for path in paths):
         for file in shown:
-            views[file.uuid] = await with_preview(media, file)
+            views[file.uuid] |= await with_preview(media, file)
     return paged(_paging(call, data), shown, lambda file: fields.project(views[file.uuid], paths))
+
+
+def _hashes(file: MediaFile) -> dict[str, Json]:
+    """What tells two files apart whatever their names: of the bytes that are served, and of those that came."""
+    return {"sha256": file.sha256, "source_sha256": file.source_sha256}
 
 
 async def with_preview(media: MediaStore, file: MediaFile) -> dict[str, Any]:
