@@ -9,11 +9,15 @@ import random
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from wayframe.expressions import Environment, Expression, MqttFilter, MqttMessage, payload_context
 from wayframe.mqtt import V5, Connection, Delivery, Message, Session
 
 from .clients import Client, Subscription
+
+_ENVIRONMENT_S = 0.001
+"""How long one environment serves the filters of a route: making one costs more than most expressions."""
 
 Key = tuple[int, int, bool, tuple[int, ...]]
 """Protocol level, QoS granted, retain as published, subscription identifiers."""
@@ -178,9 +182,11 @@ class Filters:
 class Route:
     """The short way of messages from a client before 5.0 to other such clients: packets as they came."""
 
-    __slots__ = ("always", "filtered", "once", "topic")
+    __slots__ = ("_env", "_made_at", "always", "filtered", "once", "topic")
 
     def __init__(self, topic: str, groups: list[Group], filtered: list[tuple[Expression, list[Group]]]) -> None:
+        self._made_at = 0.0
+        self._env = Environment()
         self.topic = topic
         self.always = [each for group in groups for each in group.alike]
         """Get every packet of QoS 0."""
@@ -193,15 +199,15 @@ class Route:
 
     def relay(self, packet: bytes, payload_at: int, now: float, outbox: Outbox) -> None:
         """Put a packet before everybody who gets it."""
-        receivers = self.always
-        if self.filtered:
-            receivers = receivers[:]
-            context = payload_context(packet[payload_at:].decode(errors="replace"))
-            env = Environment(now=now)
-            for expression, connections in self.filtered:
-                if expression.matches(context, env):
-                    receivers += connections
-        outbox.put(packet, receivers)
+        outbox.put(packet, self.always)
+        if not self.filtered:
+            return
+        if not 0 <= now - self._made_at < _ENVIRONMENT_S:
+            self._made_at, self._env = now, Environment(now=now)
+        env, context = self._env, payload_context(packet[payload_at:].decode(errors="replace"))
+        passed = [connections for expression, connections in self.filtered if expression.matches(context, env)]
+        if passed:
+            outbox.put(packet, passed[0] if len(passed) == 1 else chain.from_iterable(passed))
 
     def relay_once(self, message: Message, head: bytes) -> None:
         """Put a message of QoS 1 before everybody; `head` is its packet up to the topic."""
