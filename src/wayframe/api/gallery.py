@@ -16,7 +16,7 @@ from wayframe.rest import WrongMethod
 from wayframe.rest.gallery import GalleryApi, GalleryCall, refuse_gallery, respond
 from wayframe.services import gallery_shapes as shapes
 from wayframe.services.gallery import MAX_THUMBNAIL, Described, Gallery, Stored
-from wayframe.services.media import Upload
+from wayframe.services.media_files import Upload
 from wayframe.services.upload_links import Opened
 from wayframe.storage import BlobWriter
 

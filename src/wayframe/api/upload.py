@@ -17,7 +17,8 @@ from starlette.requests import Request
 
 from wayframe.model import BadRequest, Json, TooLarge
 from wayframe.rest import Answer, Call, decode
-from wayframe.services.media import MediaStore, Upload
+from wayframe.services.media import MediaStore
+from wayframe.services.media_files import Upload
 
 from .asgi import SlowBody, body_pieces, declared_length
 from .settings import DoorSettings

@@ -20,7 +20,7 @@ from wayframe.protocols.jt1078.attachment_events import (
 from wayframe.protocols.jt1078.attachments import AttachmentConnection
 from wayframe.protocols.jt1078.names import parse_name
 from wayframe.services import AlarmUpload, Connection, Entry, NewFile
-from wayframe.services.media import kind_of
+from wayframe.services.media_files import kind_of
 from wayframe.storage import BlobWriter
 
 from .peers import Peer

@@ -12,7 +12,7 @@ from wayframe.media import sniff
 from wayframe.model import Channel, Clock, Ids, WayframeError
 from wayframe.protocols.device import DeviceSession, Endpoints, FileReceived, MediaKind, MediaNews
 from wayframe.services import Background, Entry, Feed, NewFile, Services
-from wayframe.services.media import kind_of
+from wayframe.services.media_files import kind_of
 from wayframe.storage import Blob, BlobStore, BlobWriter
 
 from .attachments import AttachmentPeer

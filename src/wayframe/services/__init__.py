@@ -23,7 +23,8 @@ from .keys import TokenKeys
 from .limiter import RateLimiter
 from .links import Links
 from .live import Live, LiveSettings
-from .media import MediaStore, NewFile, Upload
+from .media import MediaStore
+from .media_files import NewFile, Upload
 from .processing import Processing
 from .quota import Quota
 from .recordings import Recordings

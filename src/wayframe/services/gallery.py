@@ -36,7 +36,8 @@ from .directory import Directory
 from .entries import DEVICES, Caller, Entry
 from .gallery_shapes import EventChange, Registration, event_view, stats_view
 from .links import Links
-from .media import MediaStore, NewFile, Upload, clean_name, recognised
+from .media import MediaStore
+from .media_files import NewFile, Upload, clean_name, recognised
 from .processing import Processing
 
 log = structlog.get_logger(__name__)

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
 
 import msgspec
 import structlog
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 
 from wayframe.expressions import Environment
-from wayframe.media import Kind, Sniffed, sniff
 from wayframe.model import (
     BadRequest,
     Clock,
@@ -33,9 +29,8 @@ from wayframe.model import (
     TooLarge,
     WayframeError,
 )
-from wayframe.model.gallery import GalleryEvent
 from wayframe.model.log_codes import Log
-from wayframe.storage import Blob, BlobStore, BlobWriter, MediaTable
+from wayframe.storage import Blob, BlobStore, MediaTable
 
 from .bodies import given, parse_body
 from .directory import Directory
@@ -43,6 +38,16 @@ from .entries import Entry
 from .history import History, compiled_filter
 from .journal import Journal
 from .links import Links
+from .media_files import (
+    MediaChange,
+    NewFile,
+    Upload,
+    UploadData,
+    clean_name,
+    media_parameter,
+    message_object,
+    recognised,
+)
 from .media_rows import MediaRows
 from .processing import Processing
 from .quota import Quota
@@ -53,71 +58,6 @@ _ANSWER_WAIT_S = 3.0
 """An upload's answer waits this long for duration, size and preview; it is durable before."""
 _SWEEP_SLICE = 200
 _COPY_STEP = 1 << 20
-_UNSAFE_IN_NAME = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_TACHO_EXTENSIONS = frozenset({"ddd", "v1b", "v2b", "c1b", "c2b", "tgd", "esm"})
-
-
-class UploadData(Struct, kw_only=True):
-    """The `data` part of an upload (rest-api.md 8.3)."""
-
-    type: str | UnsetType = UNSET
-    meta: dict[str, Any] = {}
-    params: dict[str, Any] = {}
-    message_params: dict[str, Any] = {}
-
-
-class MediaChange(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What PUT may change of a file (rest-api.md 8.4)."""
-
-    protected: bool | UnsetType = UNSET
-    shared: bool | UnsetType = UNSET
-    name: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
-    params: dict[str, Any] | UnsetType = UNSET
-
-
-@dataclass(slots=True)
-class Upload:
-    """A file on its way in. Bytes beyond `limit` raise `TooLarge`."""
-
-    entries: Sequence[Entry]
-    """Devices it is for."""
-    writer: BlobWriter
-    """Where the bytes go."""
-    limit: int
-    """Most bytes this file may have."""
-    head: bytes = b""
-    """The first bytes, to tell what it is."""
-
-    async def write(self, data: bytes) -> None:
-        """Take the next bytes."""
-        if self.writer.size + len(data) > self.limit:
-            raise TooLarge(f"the file is larger than {self.limit} bytes, the most this store takes")
-        if len(self.head) < 4096:
-            self.head += data[: 4096 - len(self.head)]
-        self.writer.write(data)
-        await self.writer.drain()
-
-
-@dataclass(frozen=True, slots=True)
-class NewFile:
-    """A file to store: what is known of it when its bytes are durable."""
-
-    name: str
-    kind: str
-    """`video`, `image`, `audio`, `tacho` or `other`."""
-    mime: str
-    created: float
-    channel: int = 0
-    """Camera channel, 0 for none."""
-    channel_id: int = 0
-    meta: Mapping[str, Json] | None = None
-    params: Mapping[str, Json] | None = None
-    message_params: Mapping[str, Json] | None = None
-    command_id: int = 0
-    event: GalleryEvent | None = None
-    """The gallery event it belongs to, new or known; None: its command's, or one of its own."""
-    preview: str = ""
-    """Blob of a preview that came with it; empty: one is made."""
 
 
 class MediaStore:
@@ -625,42 +565,3 @@ class MediaStore:
 
     def _log(self, kind: Log, file: MediaFile) -> None:
         self._journal.log(kind, OriginType.DEVICE, file.device_id, file.cid, self.view(file))
-
-
-def media_parameter(file: MediaFile) -> str:
-    """The message parameter that carries a file: `media.video.N`, `media.image.N`, `media.tacho`."""
-    if file.kind == "tacho":
-        return "media.tacho"
-    channel = file.meta.get("channel", 1) or 1
-    if file.kind in ("video", "image"):
-        return f"media.{file.kind}.{channel}"
-    return f"custom.media.{file.kind}.{channel}"  # flespi has no name for it
-
-
-def message_object(file: MediaFile) -> dict[str, Json]:
-    """A file inside a device message (rest-api.md 10.1); its url is added at reading."""
-    return {
-        "uuid": file.uuid, "name": file.name, "size": file.size, "mime": file.mime, "created": file.created,
-        "meta": file.meta,
-    }  # fmt: skip
-
-
-def recognised(head: bytes, name: str, asked: str = "") -> tuple[str, str, str]:
-    """Kind, MIME type and usual extension of a file, by its first bytes; tachograph files also by name or request."""
-    seen = sniff(head)
-    kind, mime = kind_of(seen), seen.mime
-    named = name.rpartition(".")[2].lower() in _TACHO_EXTENSIONS
-    if kind == "other" and (asked == "tacho" or (not asked and named)):
-        kind, mime = "tacho", "application/octet-stream"
-    return kind, mime, seen.extension
-
-
-def kind_of(seen: Sniffed) -> str:
-    """The word the API has for a kind of file."""
-    return "tacho" if seen.kind is Kind.TACHOGRAPH else seen.kind.value
-
-
-def clean_name(name: str, default: str) -> str:
-    """A file name that can be shown: no folders, no control or direction characters, at most 255 characters."""
-    shown = _UNSAFE_IN_NAME.sub("", name.replace("\\", "/").rpartition("/")[2]).strip().strip(".")
-    return shown[-255:] or default

@@ -36,7 +36,8 @@ from .directory import Directory
 from .entries import Caller, Entry
 from .fetching import Fetcher, FetchFailed, FetchOrder, RemoteFile
 from .gallery import Described, Gallery
-from .media import MediaStore, clean_name
+from .media import MediaStore
+from .media_files import clean_name
 from .pull_hosts import HostAccess, PullHosts
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,8 @@ from .background import Background
 from .commands import Commands
 from .entries import Entry
 from .feeds import Close, Tell
-from .media import MediaStore, NewFile
+from .media import MediaStore
+from .media_files import NewFile
 from .processing import Processing
 
 log = structlog.get_logger(__name__)

@@ -23,7 +23,8 @@ from wayframe.storage import BlobStore, BlobWriter
 from .background import Background
 from .commands import Commands
 from .entries import Entry
-from .media import MediaStore, NewFile, kind_of
+from .media import MediaStore
+from .media_files import NewFile, kind_of
 
 log = structlog.get_logger(__name__)
 

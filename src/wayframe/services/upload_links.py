@@ -18,7 +18,8 @@ from wayframe.storage import BlobStore, BlobWriter, GalleryTable
 from .directory import Directory
 from .entries import Entry
 from .gallery import MAX_THUMBNAIL, Described, Gallery, Stored
-from .media import MediaStore, Upload, clean_name
+from .media import MediaStore
+from .media_files import Upload, clean_name
 from .signing import LONGEST_S, BadSignature, Signing
 
 log = structlog.get_logger(__name__)

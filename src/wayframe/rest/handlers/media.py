@@ -13,7 +13,8 @@ from wayframe.rest import fields
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.services.history import compiled_filter
-from wayframe.services.media import MediaChange, MediaStore
+from wayframe.services.media import MediaStore
+from wayframe.services.media_files import MediaChange
 
 from .shared import paged
 
