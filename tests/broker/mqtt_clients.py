@@ -63,9 +63,7 @@ class PahoClient:
     def open(self) -> PahoClient:
         """Connect, and wait until the broker says welcome."""
         if self._version == 5:
-            self.client.connect(
-                "127.0.0.1", self._port, clean_start=not self._persistent, properties=self._properties
-            )
+            self.client.connect("127.0.0.1", self._port, clean_start=not self._persistent, properties=self._properties)
         else:
             self.client.connect("127.0.0.1", self._port)
         self.client.loop_start()
