@@ -6,7 +6,6 @@ by `wake` when the first of them is put in.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -40,8 +39,6 @@ _RELAYED = (_PUBLISH_0, _PUBLISH_0 | 2)
 """QoS 0 and 1, with neither DUP nor RETAIN."""
 _PUBACK_BYTE = PacketType.PUBACK << 4
 _PUBACK = bytes((_PUBACK_BYTE, 2))
-_PUBACK_KIND = _PUBACK_BYTE << 8 | 2
-_ACKS = struct.Struct(">HH")
 _LEFT_OUT = ("reason_string", "user_property")
 
 
@@ -53,33 +50,9 @@ class Connection:
     """The protocol of one connection."""
 
     __slots__ = (
-        "_aliases_in",
-        "_aliases_out",
-        "_connecting",
-        "_deferred",
-        "_receiving",
-        "alias_maximum",
-        "choked",
-        "closing",
-        "ended",
-        "expiry",
-        "flush",
-        "framer",
-        "heard",
-        "host",
-        "idle_since",
-        "keep_alive",
-        "lingers",
-        "packet_maximum",
-        "pending",
-        "plain",
-        "problems",
-        "relays",
-        "session",
-        "source",
-        "version",
-        "wake",
-        "who",
+        "_aliases_in", "_aliases_out", "_connecting", "_deferred", "_receiving", "alias_maximum", "choked", "closing",
+        "ended", "expiry", "flush", "framer", "heard", "host", "idle_since", "keep_alive", "lingers",
+        "packet_maximum", "pending", "plain", "problems", "relays", "session", "source", "version", "wake", "who",
         "will",
     )  # fmt: skip
 
@@ -144,7 +117,7 @@ class Connection:
         try:
             session, relays = self.session, self.relays
             if session is not None and data[:2] == _PUBACK and not framer.waiting:
-                data = data[self._acknowledged(session, data) :]
+                data = data[session.all_acknowledged(data) :]
             data, cuts = framer.cut(data)
             for start, body, end in cuts:
                 first = data[start]
@@ -174,17 +147,6 @@ class Connection:
                 raise framer.error
         except MqttError as error:
             self.fail(error)
-
-    @staticmethod
-    def _acknowledged(session: Session, data: bytes) -> int:
-        """PUBACKs at the beginning, one behind the other. Returns how many bytes they are. Raises MqttError."""
-        size = 0
-        for kind, packet_id in _ACKS.iter_unpack(data[: len(data) & ~3]):
-            if kind != _PUBACK_KIND:
-                break
-            session.acknowledged(packet_id)
-            size += 4
-        return size
 
     def _relay(self, route: Any, head: bytes, rest: bytes) -> bool:
         """A PUBLISH of QoS 1 cut behind its topic. False: it has to go the long way."""

@@ -6,6 +6,7 @@ the same after a crash without having been written down when it was sent.
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NEVER = 0xFFFFFFFF
 """A session expiry interval without end (3.1.2.11.2)."""
 _IDS = 65535
+_ACKS = struct.Struct(">HH")
+_PUBACK = PacketType.PUBACK << 12 | 2
 _TURN = 256 << 10
 """Bytes put before a connection at once; `more` says that there are others."""
 
@@ -296,6 +299,17 @@ class Session:
                 self.quota += 1
         else:
             self._ended(packet_id)
+
+    def all_acknowledged(self, data: bytes) -> int:
+        """PUBACKs as they came, one behind the other. Returns how many bytes they are; something else follows. Raises
+        ProtocolError."""
+        size = 0
+        for head, packet_id in _ACKS.iter_unpack(data[: len(data) & ~3]):
+            if head != _PUBACK:
+                break
+            self.acknowledged(packet_id)
+            size += 4
+        return size
 
     def pubrec(self, packet_id: int, reason: int) -> tuple[Ack | None, int]:
         """PUBREC (4.3.3). Returns the PUBREL to send, if any, and the ticket it waits for. Raises ProtocolError."""
