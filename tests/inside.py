@@ -31,6 +31,8 @@ class InsideHouse:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        # One for all requests: making a client reads the certificates of the system, which takes 20 ms.
+        self._client = httpx.Client(timeout=30, trust_env=False)
         self.seen: list[Access] = []
         """Every request that was answered at the narrow door."""
         self.node = self.run(self._made(folder, settings))
@@ -63,6 +65,7 @@ class InsideHouse:
 
     def close(self) -> None:
         """Stop everything."""
+        self._client.close()
         self.run(self.narrow.stop())
         self.run(self.node.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -79,7 +82,7 @@ class InsideHouse:
             headers.setdefault("Authorization", f"FlespiToken {key}")
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         url = path if path.startswith("http") else self.url + path
-        return httpx.request(method, url, content=content, headers=headers, timeout=30, trust_env=False, **more)
+        return self._client.request(method, url, content=content, headers=headers, **more)
 
     def result(self, method: str, path: str, body: Any = None, **more: Any) -> list[Any]:
         """The `result` of a request that works."""
@@ -122,9 +125,7 @@ class InsideHouse:
         parts = {"file": (name, content), "data": (None, json.dumps(data))}
         base = more.pop("base", self.url)
         headers = {"Authorization": f"FlespiToken {more.pop('key', self.key)}"}
-        return httpx.post(
-            f"{base}/gw/devices/{device}/media", files=parts, headers=headers, timeout=30, trust_env=False
-        )
+        return self._client.post(f"{base}/gw/devices/{device}/media", files=parts, headers=headers)
 
     def temporary_files(self) -> list[Path]:
         """What uploads that are not finished hold on disk."""

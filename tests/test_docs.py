@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 from wayframe.cli import app, main
+from wayframe.commandline import rights
 from wayframe.commandline.reference import page as commands_page
 from wayframe.commandline.settings import reference
 from wayframe.config import Settings, env_name, load
@@ -43,6 +44,12 @@ def test_the_settings_page_is_what_the_code_says() -> None:
 def test_the_page_of_commands_is_what_the_code_says() -> None:
     assert (ROOT / "docs/reference/cli.md").read_text() == commands_page(get_command(app)), (
         "run: wayframe reference > docs/reference/cli.md"
+    )
+
+
+def test_the_rights_page_is_what_the_code_says() -> None:
+    assert (ROOT / "docs/reference/rights.md").read_text() == rights.reference(), (
+        "run: wayframe rights --markdown > docs/reference/rights.md"
     )
 
 

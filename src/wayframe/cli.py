@@ -12,6 +12,7 @@ from wayframe.commandline.checkup import doctor
 from wayframe.commandline.commands import commands
 from wayframe.commandline.live import live
 from wayframe.commandline.reference import reference
+from wayframe.commandline.rights import rights
 from wayframe.commandline.settings import settings
 from wayframe.commandline.tls import tls
 from wayframe.commandline.users import users
@@ -39,6 +40,7 @@ app.command()(running.serve)
 app.command()(running.demo)
 app.command(context_settings=_PASSED_ON, add_help_option=False)(running.simulate)
 app.command()(settings)
+app.command()(rights)
 app.command()(doctor)
 app.command()(keeping.migrate)
 app.command()(keeping.backup)

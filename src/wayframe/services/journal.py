@@ -146,6 +146,7 @@ def view(record: LogRecord) -> dict[str, Json]:
     """A log record as clients see it: the keys of its kind at top level."""
     return {
         **record.fields,
+        "cid": record.cid,
         "timestamp": record.timestamp,
         "event_code": record.event_code,
         "origin_id": record.origin_id,

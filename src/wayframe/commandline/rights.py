@@ -1,0 +1,62 @@
+"""`wayframe rights`: the right each route needs, from the table that the server itself answers by."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wayframe.rest import ROUTES, Route
+
+from .options import print_columns
+
+
+def rights(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/reference/rights.md.")] = False,
+) -> None:
+    """Print every route with the right it needs."""
+    if markdown:
+        typer.echo(reference(), nl=False)
+        return
+    print_columns([[route.method, route.path, needed(route), route.submodule or "", also(route)] for route in ROUTES])
+
+
+def needed(route: Route) -> str:
+    """Whose right: an entity, any valid token, or nobody's."""
+    if route.open:
+        return "nothing"
+    return route.entity or "any token"
+
+
+def also(route: Route) -> str:
+    """What else."""
+    if route.linked is not None:
+        return f"GET on {route.linked}"
+    return "master" if (route.entity or "").startswith("platform/") else ""
+
+
+def reference() -> str:
+    """The page docs/reference/rights.md."""
+    lines = [
+        "# Rights",
+        "",
+        "Made by `wayframe rights --markdown`; a test keeps it equal to the code, and another asks every route with",
+        "every kind of token. How tokens and accounts work: [accounts and tokens](../how-to/accounts.md).",
+        "",
+        "*Right on* is the entity a token needs the method on; PATCH is granted by PUT, HEAD by GET. `platform/…` is",
+        "for master tokens only. With a *submodule*, an ACL token needs GET on the item, the method on the submodule.",
+        "*Also* names a second condition. Items of other accounts, and items an ACL does not list, are 404; a missing",
+        "method or submodule is 403.",
+        "",
+        "| method | path | right on | submodule | also |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {route.method} | `{route.path}` | {_code(needed(route))} | {_code(route.submodule or '')} | {also(route)} |"
+        for route in ROUTES
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text and text not in ("nothing", "any token") else text
