@@ -34,6 +34,7 @@ from .entries import (
     CUSTOMER,
     DEVICES,
     LIMITS,
+    SUBACCOUNTS,
     TOKENS,
     Caller,
     Defaults,
@@ -333,14 +334,13 @@ class Directory:
             raise Forbidden(f"`cid` {cid} is neither your account nor one of its subaccounts")
         kind = self.kind(entity)
         async with self._changing:
-            base, before, old = f"flespi/state/{entity}/{entry.id}", entry.cid, kind.state(entry)
+            before, old = entry.cid, kind.state(entry)
             self.limits.check_room(entity, cid, leaving=before)
             moved = msgspec.structs.replace(entry.item, cid=cid)
             await kind.table.update(moved)
             self._memory.place(entity, moved)
             if before != cid:  # whoever sees both accounts sees the old state go before the new one comes
-                self._journal.state_members(base, dict.fromkeys(entry.view), before)
-                self._journal.state(base, None, before)
+                self._clear(kind, entry, before)
             self._announce(kind, entry, Log.UPDATED, caller.said(), old=old, new=kind.state(entry))
         return entry
 
@@ -391,10 +391,14 @@ class Directory:
     def _announce_deletion(self, kind: Kind[Any], entry: Entry, by: Mapping[str, Json]) -> None:
         old, told = kind.state(entry), kind.account(entry)
         entry.view["deleted"] = True
-        base = f"flespi/state/{kind.entity}/{entry.id}"
-        self._journal.state(f"{base}/deleted", True, told)
+        self._journal.state(f"{kind.topic(entry.id)}/deleted", True, told)
         self._journal.log(Log.DELETED, kind.origin, entry.id, told, {"item_data": old, "old": old, **by})
-        self._journal.state_members(base, dict.fromkeys([*old, *entry.view]), told)
+        self._clear(kind, entry, told)
+
+    def _clear(self, kind: Kind[Any], entry: Entry, told: int) -> None:
+        """Clear the retained states of an item, as an account saw them."""
+        base = kind.topic(entry.id)
+        self._journal.state_members(base, dict.fromkeys((*kind.announced, "deleted")), told)
         if kind.entity == DEVICES:
             self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), told)
         self._journal.state(base, None, told)
@@ -403,11 +407,16 @@ class Directory:
         self, kind: Kind[Any], entry: Entry, what: Log, by: Mapping[str, Json] | None = None, **states: Json
     ) -> None:
         """Log a change and publish the new retained state."""
-        state, told = states["new"], kind.account(entry)
+        state = states["new"]
         entry.changed = self._clock.now()
-        self._journal.log(what, kind.origin, entry.id, told, {"item_data": state, **states, **(by or {})})
-        self._journal.state(f"flespi/state/{kind.entity}/{entry.id}", state, told)
-        self._journal.state_members(f"flespi/state/{kind.entity}/{entry.id}", state, told)
+        fields = {"item_data": state, **states, **(by or {})}
+        self._journal.log(what, kind.origin, entry.id, kind.account(entry), fields)
+        # An account has two sides: what is changed on one shows on the other.
+        sides = (CUSTOMER, SUBACCOUNTS) if kind.entity in (CUSTOMER, SUBACCOUNTS) else (kind.entity,)
+        for side in map(self.kind, sides):
+            if told := side.account(entry):
+                self._journal.state(side.topic(entry.id), side.state(entry), told)
+                self._journal.state_members(side.topic(entry.id), side.state(entry), told)
 
     def set_field(self, entity: str, entry: Entry, **values: Json) -> None:
         """Change fields that live in memory (`connected`, `groups`, `media_size`) and announce them."""
@@ -415,7 +424,7 @@ class Directory:
         entry.view.update(changed)
         if changed:
             entry.changed = self._clock.now()
-            self._journal.state_members(f"flespi/state/{entity}/{entry.id}", changed, entry.cid)
+            self._journal.state_members(self.kind(entity).topic(entry.id), changed, entry.cid)
 
     def set_device_field(self, entry: Entry, name: str, value: Json) -> None:
         """The same for one field of a device."""

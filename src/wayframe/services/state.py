@@ -15,7 +15,7 @@ from .assignments import Assignments
 from .commands import Commands
 from .connections import Connections
 from .directory import Directory
-from .entries import DEVICES, Entry
+from .entries import CUSTOMER, DEVICES, Entry
 from .kinds import Kind
 from .settings import DeviceSettings
 
@@ -26,9 +26,6 @@ Part = tuple[str, Callable[[], Mapping[str, tuple[Json, float]]]]
 """A part of an item: its name, and what gives its members with their times."""
 
 _ROOT = ("flespi", "state")
-_ITEM = 5
-"""Levels of an item's topic."""
-_PARTS = ("telemetry", "settings", "connections", "commands-queue")
 
 
 class StateTopics:
@@ -56,37 +53,37 @@ class StateTopics:
             module, _, name = kind.entity.partition("/")
             if _matches(levels, (*_ROOT, module, name)):
                 for entry in self._entries(kind, levels):
-                    if entry.cid in cids:
+                    if kind.account(entry) in cids:
                         yield from self._of(kind, entry, levels)
 
     def _entries(self, kind: Kind[Any], levels: Levels) -> Iterable[Entry]:
         named = levels[4] if len(levels) > 4 else ()
-        if not named or named in (("+",), ("#",)):
+        if kind.entity == CUSTOMER or not named or named in (("+",), ("#",)):
             return self._directory.entries(kind.entity)
         ids = sorted(int(each) for each in named if each.isascii() and each.isdecimal() and len(each) < 17)
         found = (self._directory.find(kind.entity, item_id) for item_id in ids)
         return [entry for entry in found if entry is not None]
 
     def _of(self, kind: Kind[Any], entry: Entry, levels: Levels) -> Iterator[Event]:
-        base = f"flespi/state/{kind.entity}/{entry.id}"
-        rest = _below(levels, _ITEM)
+        base, told = kind.topic(entry.id), kind.account(entry)
+        depth = base.count("/") + 1
+        rest = _below(levels, depth)
         if rest is None:
             return
         if not rest or rest == [("#",)]:
-            yield self._event(base, kind.state(entry), entry)
+            yield self._event(base, kind.state(entry), entry, told)
         if not rest:
             return
         if len(rest) == 1:
-            names = [*kind.shown, *kind.in_memory]
-            for name, value in _chosen(rest[0], {name: entry.view[name] for name in names if name in entry.view}):
-                if name not in _PARTS:
-                    yield self._event(f"{base}/{name}", value, entry)
+            known = {name: entry.view[name] for name in kind.announced if name in entry.view}
+            for name, value in _chosen(rest[0], known):
+                yield self._event(f"{base}/{name}", value, entry, told)
         if len(rest) > 1 or rest[0] != ("+",):
             for part, members in self._parts(entry) if kind.entity == DEVICES else self._assigned(kind, entry):
-                deeper = _below([*levels[:_ITEM], *rest], _ITEM + 1) if _matches(rest[:1], (part,)) else None
+                deeper = _below([*levels[:depth], *rest], depth + 1) if _matches(rest[:1], (part,)) else None
                 if deeper is not None and len(deeper) == 1:
                     for name, (value, time) in _chosen(deeper[0], members()):
-                        yield Event(f"{base}/{part}/{name}", value, entry.cid, time, retain=True)
+                        yield Event(f"{base}/{part}/{name}", value, told, time, retain=True)
 
     def _parts(self, entry: Entry) -> Iterator[Part]:
         """What hangs below a device: name of the part → members with their times."""
@@ -113,9 +110,9 @@ class StateTopics:
         for noun, states in self._assignments.states(kind.entity, entry.id):
             yield noun, partial(_since, states, started)
 
-    def _event(self, topic: str, value: Json, entry: Entry) -> Event:
+    def _event(self, topic: str, value: Json, entry: Entry, told: int) -> Event:
         """A state whose time of change is not known: it is at least as old as this start."""
-        return Event(topic, value, entry.cid, entry.changed or self._started, retain=True)
+        return Event(topic, value, told, entry.changed or self._started, retain=True)
 
 
 def _since(states: Mapping[int, Json], time: float) -> Mapping[str, tuple[Json, float]]:

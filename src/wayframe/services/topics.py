@@ -46,9 +46,9 @@ def _assignments(kind: Kind[Any]) -> dict[str, str]:
 
 
 def _states(kind: Kind[Any]) -> dict[str, str]:
-    base = f"flespi/state/{kind.entity}/{_id_of(kind.entity)}"
+    base = kind.topic(_id_of(kind.entity))
     found = {base: "its default fields, retained; empty once it is gone"}
-    found |= {f"{base}/{name}": f"its {name}, retained" for name in (*kind.shown, *kind.in_memory, "deleted")}
+    found |= {f"{base}/{name}": f"its {name}, retained" for name in (*kind.announced, "deleted")}
     if kind.entity == DEVICES:
         found |= {f"{base}/{part}": text for part, text in _DEVICE_PARTS.items()}
     return found

@@ -81,6 +81,9 @@ class AccountKind(Kind[Account]):
             restorable=False, deletable=False,
         )  # fmt: skip
 
+    def topic(self, item_id: int | str) -> str:
+        return f"flespi/state/{self.entity}"  # every account has one of its own (mqtt-api.md 6.1)
+
     def make(self, cid: int, body: Json) -> Account:
         raise Forbidden("the main account is made by the server")
 

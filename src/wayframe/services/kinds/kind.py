@@ -100,6 +100,15 @@ class Kind(Generic[ItemT]):
         """The default field set of an item, copied."""
         return {name: entry.view[name] for name in self.shown}
 
+    def topic(self, item_id: int | str) -> str:
+        """Topic of an item's retained state; those of its parts lie below it."""
+        return f"flespi/state/{self.entity}/{item_id}"
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """Fields whose retained states are topics of their own."""
+        return (*self.shown, *self.in_memory)
+
     def account(self, entry: Entry) -> int:
         """The account that is told of what happens to an item."""
         return entry.cid
