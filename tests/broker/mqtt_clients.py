@@ -1,5 +1,4 @@
-"""Clients that others wrote, each as a subscriber and publisher of a few lines, for tests that want to know whether they
-get along with our broker."""
+"""Clients that others wrote, each as a subscriber and publisher of a few lines: do they get along with our broker?"""
 
 from __future__ import annotations
 
@@ -16,8 +15,8 @@ from typing import Any
 import gmqtt
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.properties import Properties
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 WAIT_S = 20.0
 """A deadline for what takes milliseconds."""

@@ -14,8 +14,14 @@ from mqtt_clients import Mosquitto, PahoClient, gmqtt_round, mosquitto_pub, mqtt
 from e2e.house import House
 
 pytestmark = pytest.mark.slow
-DOORS = [("tcp", "mqtt", False), ("tcp", "mqtts", True), ("websockets", "http", False), ("websockets", "mqtt_ws", False),
-         ("websockets", "https", True), ("websockets", "mqtt_wss", True)]  # fmt: skip
+DOORS = [
+    ("tcp", "mqtt", False),
+    ("tcp", "mqtts", True),
+    ("websockets", "http", False),
+    ("websockets", "mqtt_ws", False),
+    ("websockets", "https", True),
+    ("websockets", "mqtt_wss", True),
+]
 
 
 @pytest.fixture(scope="module")

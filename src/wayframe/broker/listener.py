@@ -30,12 +30,13 @@ log = structlog.get_logger(__name__)
 class _Peer(asyncio.BufferedProtocol):
     """One socket. What it brings is read into one buffer for all, and worked on at once."""
 
-    __slots__ = ("_broker", "_lingering", "_peers", "_timer", "connection", "transport")
+    __slots__ = ("_broker", "_held_back", "_lingering", "_peers", "_timer", "connection", "transport")
 
     def __init__(self, broker: Broker, peers: set[_Peer]) -> None:
         self._broker = broker
         self._peers = peers
         self._timer: asyncio.TimerHandle | None = None
+        self._held_back = False
         self._lingering = False
         self.transport: asyncio.Transport
         self.connection: Connection
@@ -65,9 +66,13 @@ class _Peer(asyncio.BufferedProtocol):
         if self._timer is not None and self.connection.session is not None:
             self._timer.cancel()
             self._timer = None
+        if self.connection.overdue:
+            self.transport.pause_reading()  # the store is slower than the client; `flush` goes on when it has caught up
+            self._held_back = True
 
     def _read_on(self) -> None:
-        if not self.connection.choked and not self.transport.is_closing():
+        if not (self.connection.choked or self.connection.overdue or self.transport.is_closing()):
+            self._held_back = False
             self.transport.resume_reading()
 
     def eof_received(self) -> bool:
@@ -80,9 +85,8 @@ class _Peer(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.connection.choked = False
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-            self._go_on()
+        self._read_on()
+        self._go_on()
 
     def flush(self) -> None:
         """Carry what waits to the socket."""
@@ -99,6 +103,8 @@ class _Peer(asyncio.BufferedProtocol):
             self._close()
         else:
             self._go_on()
+            if self._held_back:
+                self._read_on()
 
     def _go_on(self) -> None:
         session = self.connection.session

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from wayframe.bus import split_filter
 from wayframe.model import Clock, Event
@@ -23,8 +24,13 @@ _AT_ONCE = 100
 """Retained messages put before a client in one go; more come in turns, as it reads."""
 _MOST = 100_000
 """Retained messages an account may have; one more replaces none and is not kept."""
+_MOST_BYTES = 64 << 20
+"""The same in bytes, with what the levels of a topic take."""
+_LEVEL_BYTES = 250
 _TURN_S = 0.002
 _encode = msgspec.json.Encoder().encode
+
+log = structlog.get_logger(__name__)
 
 Levels = list[tuple[str, ...]]
 """A topic filter, cut: alternatives of each level."""
@@ -66,6 +72,7 @@ class Retained:
         self._outbox = outbox
         self._trees: dict[int, _Node] = {}
         self._counts: dict[int, int] = {}
+        self._bytes: dict[int, int] = {}
         self._sending = Background("retained messages")
         self.refused = 0
         """Messages not kept because their account has too many."""
@@ -101,13 +108,17 @@ class Retained:
         levels = message.topic.split("/")
         if not message.payload:
             return self._remove(cid, path[0], levels)
-        if self._counts.get(cid, 0) >= _MOST and self._find(path[0], levels) is None:
+        before = self._find(path[0], levels)
+        count = self._counts.get(cid, 0) + (before is None)
+        held = self._bytes.get(cid, 0) + _cost(message) - (_cost(before) if before is not None else 0)
+        if count > _MOST or held > _MOST_BYTES:
             self.refused += 1
+            log.warning("mqtt_not_retained", cid=cid, topic=message.topic[:200], messages=count, bytes=held)
             return False
+        self._counts[cid], self._bytes[cid] = count, held
         node = path[0]
         for level in levels:
             node = node.children.setdefault(level, _Node())
-        self._counts[cid] = self._counts.get(cid, 0) + (node.message is None)
         node.message = message
         return True
 
@@ -126,8 +137,9 @@ class Retained:
             path.append(child)
         if path[-1].message is None:
             return False
-        path[-1].message = None
         self._counts[cid] -= 1
+        self._bytes[cid] -= _cost(path[-1].message)
+        path[-1].message = None
         for node, level in zip(reversed(path[:-1]), reversed(levels), strict=True):
             child = node.children[level]
             if child.children or child.message is not None:
@@ -186,6 +198,11 @@ class Retained:
     async def stop(self) -> None:
         """Send no more."""
         await self._sending.settle(0.2)
+
+
+def _cost(message: Message) -> int:
+    """About the bytes a retained message takes."""
+    return message.size + _LEVEL_BYTES * message.topic.count("/")
 
 
 def _deliver_retained(client: Client, subscription: Subscription, message: Message, outbox: Outbox) -> None:

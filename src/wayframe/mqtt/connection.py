@@ -33,6 +33,8 @@ from .properties import PacketType, Properties
 from .reasons import MqttError, ProtocolError, Reason, return_code
 from .session import Session
 
+_OVERDUE = 10_000
+"""Answers that may wait for the store before a client is not read any more."""
 _PUBLISH = PacketType.PUBLISH
 _PUBLISH_0 = _PUBLISH << 4
 _RELAYED = (_PUBLISH_0, _PUBLISH_0 | 2)
@@ -434,6 +436,11 @@ class Connection:
     def waits(self) -> bool:
         """Whether answers wait for a ticket."""
         return self._deferred is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether so many answers wait that no more should be read; before 5.0 no receive maximum holds clients back."""
+        return self._deferred is not None and len(self._deferred) > _OVERDUE
 
     def durable(self, ticket: int) -> None:
         """Everything up to this ticket is stored: answers that waited go out."""
