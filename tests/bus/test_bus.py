@@ -100,3 +100,20 @@ def test_a_listener_that_fails_does_not_take_the_news_from_others() -> None:
     bus.listen("a", seen.append)
     bus.publish(event("a"))
     assert len(seen) == 1
+
+
+def test_a_tap_that_fails_does_not_stop_whoever_publishes() -> None:
+    bus, seen = Bus(), []
+
+    class Broken:
+        def event(self, _: Event) -> None:
+            raise RuntimeError("broken")
+
+        def record(self, *_: object) -> None:
+            raise RuntimeError("broken")
+
+    bus.attach(Broken())
+    bus.listen("a/b", seen.append)
+    bus.publish(event("a/b"))
+    bus.publish_record("a", {"b": 1}, 1, 1.0)
+    assert len(seen) == 2

@@ -172,6 +172,21 @@ def test_retained_state_follows_the_database(house: House) -> None:
     reader.close()
 
 
+def test_names_no_topic_can_hold_stop_nobody(house: House) -> None:
+    device = house.add_device("013700000095")
+    base = f"flespi/state/gw/devices/{device}/telemetry"
+    receiver = client(house).subscribe(f"{base}/#")
+    odd = dict.fromkeys(["n" * 70_000, "x+y", "h#", "a/b", "nul\0"], 1)
+    house.call("POST", f"/gw/devices/{device}/messages", [{"timestamp": time.time(), **odd, "last": 1}])
+    house.call("POST", f"/gw/devices/{device}/messages", [{"timestamp": time.time() + 1, "more": 2}])
+    seen = []
+    while not seen or seen[-1] != f"{base}/more":
+        seen.append(receiver.next()[0])
+    assert f"{base}/last" in seen
+    assert not {f"{base}/{name}" for name in odd} & set(seen)
+    receiver.close()
+
+
 def test_rest_over_mqtt(house: House) -> None:
     device = house.add_device("13900000001")
     caller = client(house).subscribe("answers/#").subscribe("flespi/rest/#")

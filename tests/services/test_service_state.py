@@ -72,3 +72,13 @@ async def test_a_device_that_moves_takes_its_values_from_where_it_was(rooms: Roo
     base = f"flespi/state/gw/devices/{entry.id}"
     assert {base, f"{base}/name", f"{base}/telemetry/speed"} <= set(cleared)
     assert not any("telemetry_times" in topic for topic in cleared)
+
+
+async def test_a_parameter_whose_name_no_topic_can_hold_has_none(rooms: Rooms) -> None:
+    entry = await rooms.device("a")
+    odd = dict.fromkeys(["a/b", "x+y", "h#", "nul\0", "n" * 70_000, "$s", "fine"], 1)
+    await rooms.history.store(entry, [{"timestamp": rooms.clock.now(), **odd}])
+    base = f"flespi/state/gw/devices/{entry.id}/telemetry"
+    found = state(rooms, entry.cid, f"{base}/+").keys()
+    assert {f"{base}/$s", f"{base}/fine"} <= found
+    assert not found & {f"{base}/{name}" for name in odd if name not in ("$s", "fine")}

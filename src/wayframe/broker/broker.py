@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from wayframe.bus import InvalidFilter
+from wayframe.bus import InvalidFilter, is_level
 from wayframe.expressions import ExpressionError, SelectorError, parse_subscription
 from wayframe.model import Account, Clock, Event, Ids, Json, OriginType, Token
 from wayframe.model.access import parse_access
@@ -215,12 +215,12 @@ class Broker:
             plan.deliver(event_message(event, payload), None, self.outbox)
 
     def record(self, topic: str, members: Mapping[str, Json], cid: int, timestamp: float, retain: bool) -> None:
-        """An event that stands for `topic/name` of each member."""
+        """An event that stands for `topic/name` of each member; a name that no topic can hold has none."""
         below = self.spaces.below(cid, topic)
         if not below:
             return
         for name, value in members.items():
-            if any(True for each in below for _ in each.match(name)):
+            if any(True for each in below for _ in each.match(name)) and is_level(name):
                 self.event(Event(f"{topic}/{name}", value, cid, timestamp, retain))
 
     # --- SUBSCRIBE, UNSUBSCRIBE ---------------------------------------------------------------------------------

@@ -6,6 +6,6 @@ nothing of what an event means, and an event nobody listens to costs one cached 
 """
 
 from .bus import Bus, Subscription, Tap
-from .topics import Below, InvalidFilter, TopicTree, matches, split_filter
+from .topics import Below, InvalidFilter, TopicTree, is_level, matches, split_filter
 
-__all__ = ["Below", "Bus", "InvalidFilter", "Subscription", "Tap", "TopicTree", "matches", "split_filter"]
+__all__ = ["Below", "Bus", "InvalidFilter", "Subscription", "Tap", "TopicTree", "is_level", "matches", "split_filter"]

@@ -78,11 +78,12 @@ class Bus:
         """Events published since the start."""
 
     def attach(self, tap: Tap) -> None:
-        """Hand everything to a tap too. It must be quick and must not raise."""
+        """Hand everything to a tap too. It must be quick; what it raises is logged, and nobody else misses anything."""
         self._taps.append(tap)
 
     def listen(self, filter_text: str, listener: Callable[[Event], None]) -> None:
-        """Call `listener` for every matching event. It must be quick and must not raise. Raises `InvalidFilter`."""
+        """Call `listener` for every matching event. It must be quick; what it raises is logged. Raises
+        `InvalidFilter`."""
         self._tree.add(filter_text, listener)
         self._plans.clear()
 
@@ -108,7 +109,10 @@ class Bus:
         for listener in plan:
             self._deliver(listener, event)
         for tap in self._taps:
-            tap.event(event)
+            try:
+                tap.event(event)
+            except Exception:
+                log.exception("bus_tap_failed", topic=event.topic[:200])
 
     def publish_record(
         self, topic: str, members: Mapping[str, Json], cid: int, timestamp: float, *, retain: bool = True
@@ -116,7 +120,10 @@ class Bus:
         """Deliver `topic/name` for each member, built only for those somebody listens to."""
         self.published += 1
         for tap in self._taps:
-            tap.record(topic, members, cid, timestamp, retain)
+            try:
+                tap.record(topic, members, cid, timestamp, retain)
+            except Exception:
+                log.exception("bus_tap_failed", topic=topic[:200])
         below = self._tree.below(topic)
         if below is None:
             return

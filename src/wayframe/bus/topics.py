@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 MAX_LEVELS = 64
 MAX_LENGTH = 4096
 _MAX_ALTERNATIVES = 256
+_MAX_NAME = 1024
 
 T = TypeVar("T", bound=Hashable)
 
@@ -38,6 +39,11 @@ def split_filter(text: str) -> list[tuple[str, ...]]:
             raise InvalidFilter(f"a level has at most {_MAX_ALTERNATIVES} alternatives")
         split.append(alternatives)
     return split
+
+
+def is_level(name: str) -> bool:
+    """Whether a name can be a level of a topic: no separator, no wildcard, no NUL (MQTT 4.7.1), and no novel."""
+    return len(name) <= _MAX_NAME and not any(sign in name for sign in "/+#\0")
 
 
 def matches(text: str, topic: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from wayframe.bus import is_level
 from wayframe.model import Clock, Event, Json
 
 from .assignments import Assignments
@@ -144,7 +145,8 @@ def _below(levels: Levels, depth: int) -> Levels | None:
 
 
 def _chosen(names: tuple[str, ...], members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The members a level names, by name."""
+    """The members a level names, by name; without those whose name no topic can hold."""
     chosen = members if names in (("+",), ("#",)) else [name for name in names if name in members]
     for name in sorted(chosen):
-        yield name, members[name]
+        if is_level(name):
+            yield name, members[name]
