@@ -34,7 +34,8 @@ async def test_an_id_and_the_beginning_of_the_key_are_enough(one: Rooms, length:
 async def test_anything_shorter_longer_or_else_is_not(one: Rooms) -> None:
     made, other = await token(one), await token(one)
     key = made.view["key"]
-    wrong = ["", key[:15], key + "x", ("y" if key[0] == "x" else "x") + key[1:], key[1:], "\ud800" * 16, other.view["key"]]
+    changed = ("y" if key[0] == "x" else "x") + key[1:]
+    wrong = ["", key[:15], key + "x", changed, key[1:], "\ud800" * 16, other.view["key"]]
     for number, prefix in enumerate(wrong):
         with pytest.raises(Unauthorized):
             one.directory.authenticate_short(made.id, prefix, f"198.51.100.{number}")
