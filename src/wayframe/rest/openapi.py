@@ -91,8 +91,9 @@ def _operation_id(route: Route) -> str:
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
     named = [part.strip("{}") for part in route.segments if part.startswith("{")]
+    shown = {} if route.method == "DELETE" else {"example": "all"}
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "description": _SELECTOR, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "description": _SELECTOR, "schema": _TEXT, **shown}
         for name in named
     ]
     if route.data is not None:
