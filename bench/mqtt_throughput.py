@@ -3,7 +3,8 @@
 Run: .venv/bin/python bench/mqtt_throughput.py [--rounds 5] [--seconds 3] [--only TEXT] [--out mqtt_throughput.json]
 The server runs as a user starts it (`wayframe serve`, a token, SQLite); Mosquitto is Debian's. Both are pinned to the
 first core, the load to the second. Rounds go back and forth between the two; a ratio is the median of the rounds'.
-Rates are deliveries for a second of the broker's core, since other programs may run beside; those by the clock follow.
+Rates are deliveries for a second of the broker's core; those by the clock follow. Brokers and load run before whatever
+else is on the machine (SCHED_RR, where the user may ask for it).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from _bench import Row, finish, median, options
+from _bench import Row, before_others, finish, median, options
 from _mqtt import V5, Broker, Case, Rate, both, rate
 
 _FILTER = "$filter/payload=speed>{limit}"
@@ -110,7 +111,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only cases whose name holds this text; `filter` for the filters")
     chosen = parser.parse_args()
     rows: list[Row] = []
-    with both() as (ours, theirs):
+    with both() as (ours, theirs), before_others(ours.pid, theirs.pid):
         for case, target in COMPARED:
             if chosen.only in case.what:
                 case.seconds = chosen.seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -139,10 +139,6 @@ class _Peer(asyncio.BufferedProtocol):
         self.connection.end_lost()
 
 
-def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    loop.call_soon(work)
-
-
 class MqttListener:
     """Listens on addresses for one broker."""
 
@@ -156,7 +152,7 @@ class MqttListener:
         """Begin to carry bytes and to look after time; `listen` opens doors."""
         loop = asyncio.get_running_loop()
         outbox = self._broker.outbox
-        outbox.schedule = lambda: _soon(loop, outbox.flush)
+        outbox.schedule = partial(loop.call_soon, outbox.flush)
         self._task = loop.create_task(self._check(), name="mqtt")
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -33,7 +33,7 @@ class Outbox:
         """To be flushed, each once."""
         self.dropped = 0
         """Messages of QoS 0 that slow readers did not get."""
-        self.schedule = _never
+        self.schedule: Callable[[], object] = _never
         """Called when the first connection comes; set by the listener."""
         self._scheduled = False
 
