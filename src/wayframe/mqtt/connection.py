@@ -439,7 +439,7 @@ class Connection:
 
     @property
     def overdue(self) -> bool:
-        """Whether so many answers wait that no more should be read; before 5.0 no receive maximum holds a client back."""
+        """Whether so many answers wait that nothing more should be read: before 5.0 no receive maximum holds a client."""
         return self._deferred is not None and len(self._deferred) > _OVERDUE
 
     def durable(self, ticket: int) -> None:
