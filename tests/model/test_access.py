@@ -44,6 +44,8 @@ IN_GROUPS = {
         {"uri": "gw/devices", "methods": ["GET"], "ids": "in-groups"},
     ],
 }
+MQTT = {"type": 2, "acl": [{"uri": "mqtt", "methods": ["GET"]}]}
+TOPIC = {"type": 2, "acl": [{"uri": "mqtt", "topic": "a/#", "actions": ["subscribe"], "methods": ["GET"]}]}
 WRITE_ONLY = {"type": 2, "acl": [{"uri": "gw/devices", "methods": ["POST"]}]}
 
 
@@ -82,6 +84,10 @@ WRITE_ONLY = {"type": 2, "acl": [{"uri": "gw/devices", "methods": ["POST"]}]}
         (MODULE, "gw/channels", "GET", "connections", True),
         (MODULE, "storage/containers", "GET", None, False),
         (MODULE, "gwx/devices", "GET", None, False),
+        # an entry with a topic opens messages, not the sessions and retained messages of everybody
+        (MQTT, "mqtt/sessions", "GET", None, True),
+        (TOPIC, "mqtt/sessions", "GET", None, False),
+        (TOPIC, "mqtt/messages", "GET", None, False),
         # writing gives no reading, neither of the item nor through it
         (WRITE_ONLY, "gw/devices", "POST", None, True),
         (WRITE_ONLY, "gw/devices", "GET", None, False),

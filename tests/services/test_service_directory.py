@@ -103,6 +103,7 @@ async def test_a_bad_channel_is_refused_with_the_field_named(one: Rooms, body: A
         ({"ttl": 60, "access": {"type": 3}}, "access.type"),
         ({"ttl": 60, "access": {"type": 0, "acl": [{"uri": "gw"}]}}, "access.acl"),
         ({"ttl": 60, "access": {"type": 2, "acl": [{"uri": "nowhere"}]}}, "access.acl[0].uri"),
+        ({"ttl": 60, "access": {"type": 2, "acl": [{"uri": "mqtt", "topic": "a#b"}]}}, "access.acl[0].topic"),
         ({"ttl": 60, "key": "x"}, "key"),
     ],
 )

@@ -57,7 +57,7 @@ class AclEntry:
     submodules: Mapping[str, frozenset[str]] | None = None
     """Methods by submodule name; None: every submodule, with `methods`."""
     topic: str = ""
-    """MQTT topic filter, for `uri` mqtt."""
+    """MQTT topic filter, for `uri` mqtt; an entry with one is about messages, and opens no session or other item."""
     actions: frozenset[str] = frozenset()
     """MQTT actions, for `uri` mqtt: publish, subscribe."""
 
@@ -67,6 +67,8 @@ class AclEntry:
         A submodule is reached through an item the token may read: GET on the entry, and the method on the submodule.
         """
         if self.uri != entity and not entity.startswith(self.uri + "/"):
+            return False
+        if self.topic and self.uri == "mqtt":
             return False
         if submodule is None:
             return method in self.methods

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from wayframe.bus import InvalidFilter, split_filter
 from wayframe.expressions import ExpressionError, Mode
 from wayframe.expressions import compile as compile_expression
 from wayframe.model import BadRequest, Device, Json, Token
@@ -50,10 +51,19 @@ def token_fields(body: Json) -> dict[str, Any]:
     """The checked fields of a token body."""
     fields = given(parse_body(TokenBody, body))
     if "access" in fields:
-        parse_access(fields["access"])
+        for number, entry in enumerate(parse_access(fields["access"]).acl):
+            _check_topic(entry.topic, f"access.acl[{number}].topic")
     if "ips" in fields:
         parse_networks(fields["ips"])
     return fields
+
+
+def _check_topic(text: str, where: str) -> None:
+    """A topic filter of an access control list; empty for none. Raises `BadRequest`."""
+    try:
+        split_filter(text or "#")
+    except InvalidFilter as error:
+        raise BadRequest(f"{where}: {error}") from None
 
 
 def check_device(device: Device, *, needs_ident: bool) -> None:
