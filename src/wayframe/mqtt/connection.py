@@ -439,7 +439,7 @@ class Connection:
 
     @property
     def overdue(self) -> bool:
-        """Whether so many answers wait that nothing more should be read; 3.1.1 has no receive maximum to hold clients."""
+        """Whether so many answers wait that nothing more should be read (3.1.1 knows no receive maximum)."""
         return self._deferred is not None and len(self._deferred) > _OVERDUE
 
     def durable(self, ticket: int) -> None:
