@@ -66,6 +66,8 @@ class Archive:
         self._device = device
         self._defaults = dict(defaults)
         self._list = metadata or next((folder / name for name in _LISTS if (folder / name).is_file()), None)
+        self.left_out = 0
+        """Files that the last walk left out: no media, hidden ones, links."""
         self._rows = _rows(self._list) if self._list is not None else {}
         missing = [name for name in self._rows if not (folder / name).is_file()]
         if missing:
@@ -78,47 +80,48 @@ class Archive:
     def files(self) -> Iterator[Found]:
         """Every media file, and every other one a list or sidecar names; in order of their paths. Links and hidden
         files are left out."""
+        self.left_out = 0
         for at, folders, names in os.walk(self.folder):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             there = set(names)
             for name in sorted(names):
                 path = Path(at) / name
                 relative = path.relative_to(self.folder).as_posix()
-                if name.startswith(".") or path == self._list or path.is_symlink() or not path.is_file():
-                    continue
-                if kind_of(name) or relative in self._rows or f"{name}.json" in there:
+                wanted = kind_of(name) or relative in self._rows or f"{name}.json" in there
+                if wanted and not name.startswith(".") and not path.is_symlink() and path.is_file():
                     facts = path.stat()
                     yield Found(relative, facts.st_size, facts.st_mtime_ns)
+                elif path != self._list and name != STATE_NAME and path.suffix != ".json":
+                    self.left_out += 1
 
     def describe(self, found: Found) -> Described:
         """What is known of a file. Raises CommandError naming file, field and rule."""
         path = self.folder / found.relative
-        record = {**self._defaults, **self._rows.get(found.relative, {}), **_sidecar(path)}
+        said = {**self._rows.get(found.relative, {}), **_sidecar(path)}
         try:
-            return self._described(found, path, record)
+            return self._described(found, path, said)
         except CommandError as error:
             raise CommandError(f"{shown(found.relative)}: {error}") from None
 
-    def _described(self, found: Found, path: Path, record: dict[str, Any]) -> Described:
+    def _described(self, found: Found, path: Path, said: dict[str, Any]) -> Described:
         for name in _OBJECTS:
-            if not isinstance(record.get(name) or {}, dict):
-                raise CommandError(f"{name} must be an object, got {record[name]!r}")
-        meta: dict[str, Any] = dict(record.get("meta") or {})
-        kind, created = record.get("type") or "", record.get("created")
-        said = meta.pop("type", "")
-        kind = kind or (said if said in TYPES else "")
-        kind = checked_kind(str(kind), found.relative, "type")
-        inner = meta.pop("created", None)
-        created = inner if created is None else created
-        if record.get("channel") is not None:
+            if not isinstance(said.get(name, {}), dict):
+                raise CommandError(f"{name} must be an object, got {said[name]!r}")
+        meta: dict[str, Any] = dict(said.get("meta", {}))
+        inner = {name: meta.pop(name) for name in ("type", "created", "channel") if meta.get(name) is not None}
+        if inner.get("type") not in TYPES:  # a file object may be of a kind that no upload names
+            inner.pop("type", None)
+        record = {**self._defaults, **inner, **said}
+        kind, created = checked_kind(str(record.get("type", "")), found.relative, "type"), record.get("created")
+        if "channel" in record:
             meta["channel"] = _channel(record["channel"])
         elif kind != "tacho":
-            meta.setdefault("channel", 1)
+            meta["channel"] = 1
         return Described(
             found, path, self._device_of(record),
             About(
                 kind, found.mtime_ns / 1e9 if created is None else moment(str(created), "created"),
-                _text(record, "name"), meta, dict(record.get("params") or {}), dict(record.get("message_params") or {}),
+                _text(record, "name"), meta, dict(record.get("params", {})), dict(record.get("message_params", {})),
             ),
             {name: _flag(record, name) for name in ("protected", "shared") if record.get(name) is not None},
         )  # fmt: skip

@@ -265,6 +265,8 @@ def _move(
     if not as_json:
         gone = f", {tally[GONE]} put before and gone since (--again puts them back)" if tally[GONE] else ""
         typer.echo(f"{tally[STORED]} stored, {tally[THERE]} there already{gone}, {tally[FAILED]} failed")
+        if archive.left_out:
+            typer.echo(f"{archive.left_out} other files left out: no media, hidden, or links", err=True)
     if tally[FAILED]:
         raise typer.Exit(1)
 
