@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from wayframe.model import BadRequest, Json
+from wayframe.model import BadRequest, Json, TooLarge
 from wayframe.services import Caller, Entry, Services
 
 from . import fields
@@ -14,6 +14,10 @@ from .exchange import Page, Request
 
 if TYPE_CHECKING:
     from .routes import Route
+
+
+MAX_BATCH = 10_000
+"""Objects in one body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Call:
         items = body if isinstance(body, list) else [body]
         if not items or not all(isinstance(item, dict) for item in items):
             raise BadRequest("the body must be a JSON array of objects, with at least one, or a single object")
+        if len(items) > MAX_BATCH:
+            raise TooLarge(f"the body has {len(items)} objects, at most {MAX_BATCH} are taken at once")
         return items
 
 

@@ -18,6 +18,11 @@ _STATUSES = {
     "404": "No such item",
     "429": "Too many requests; Retry-After says when to come back",
 }
+_WRITING = {
+    "408": "The body did not come on",
+    "409": "A value that must be unique is taken",
+    "413": "The body is too large, or an array of too many objects",
+}
 _SELECTOR = "Selector: all, ids (1,2), field=value, or {expression}; percent-encoded as one segment"
 _ERROR = {
     "type": "object",
@@ -164,7 +169,7 @@ def _statuses(route: Route) -> dict[str, str]:
     if route.upload:
         return {**_STATUSES, "413": "The file is over its limit", "507": "The device's store or the disk is full"}
     writes = route.body is not None or route.method == "POST"
-    return {**_STATUSES, "409": "A value that must be unique is taken"} if writes else _STATUSES
+    return {**_STATUSES, **_WRITING} if writes else _STATUSES
 
 
 def _failure(text: str) -> dict[str, Any]:

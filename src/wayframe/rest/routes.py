@@ -26,8 +26,8 @@ from wayframe.services.entries import (
 )
 from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
 from wayframe.services.sessions import MESSAGES, SESSIONS
-from wayframe.services.users import USERS, UserBody
 from wayframe.services.settings import SettingBody
+from wayframe.services.users import USERS, UserBody
 
 from . import item_schemas, schemas
 from .context import Call
