@@ -120,7 +120,7 @@ def _hidden(key: str, value: Any, depth: int) -> Any:
 
 
 def _masked(text: str) -> str:
-    # Most values are a word or a number: what cannot hold a secret is not searched for one.
+    # Most values are a word: what cannot hold a secret is not searched for one.
     if len(text.split(maxsplit=1)) > 1:
         text = _SCHEME.sub(r"\1 ***", text)
     if "://" in text:

@@ -315,6 +315,15 @@ class Node:
 
     async def start(self) -> None:
         """Open the database, take up what a stop or crash left, then open the doors."""
+        gc.disable()  # what is read now stays: to look through it as it grows takes half of the start
+        try:
+            await self._take_up()
+            await self._open_doors()
+        finally:
+            gc.enable()
+
+    async def _take_up(self) -> None:
+        """Everything up to the doors."""
         if self.certificate is not None:
             await asyncio.to_thread(self.certificate.refresh)
         await self.db.open()
@@ -353,6 +362,9 @@ class Node:
         if self.certificate is not None:
             self._run(self._every(_CERTIFICATE_S, "the certificate", self._look_at_certificate), "certificate")
         self._run(self._every(_TOKENS_S, "ending tokens", services.directory.end_tokens), "tokens")
+
+    async def _open_doors(self) -> None:
+        services = self.services
         await self.ftp.start()
         await self.gateway.start()
         for entry in services.directory.entries(CHANNELS):

@@ -43,7 +43,7 @@ class House:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def start(self) -> House:
+    def start(self, within_s: float = _START_S) -> House:
         """Start and wait until it says that it is ready. Ports stay the same over restarts."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WAYFRAME_")}
         environment |= {f"WAYFRAME_{name.upper()}": str(value) for name, value in self.settings.items()}
@@ -53,11 +53,11 @@ class House:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "wayframe", "serve"], stdout=log, stderr=log, env=environment, cwd=self.folder
             )
-        self._read_ready(mark)
+        self._read_ready(mark, within_s)
         return self
 
-    def _read_ready(self, mark: int) -> None:
-        deadline = time.monotonic() + _START_S
+    def _read_ready(self, mark: int, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             text = self.log.read_bytes()[mark:].decode(errors="replace")
             for line in text.splitlines():
@@ -69,7 +69,7 @@ class House:
             if self.process is not None and self.process.poll() is not None:
                 raise RuntimeError(f"the server ended at once:\n{text[-4000:]}")
             time.sleep(0.05)
-        raise RuntimeError(f"the server was not ready within {_START_S} s:\n{self.log.read_text()[-4000:]}")
+        raise RuntimeError(f"the server was not ready within {within_s} s:\n{self.log.read_text()[-4000:]}")
 
     def _adopt_ports(self, said: dict[str, Any]) -> None:
         channel = next(name for name in said if name.startswith("channel-"))

@@ -7,13 +7,12 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,11 +34,15 @@ from .upload import receive_upload
 log = structlog.get_logger(__name__)
 
 METHODS = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS"
-_CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-expose-headers": "Content-Range, Content-Length, Accept-Ranges, Content-Disposition, ETag, "
-    "Retry-After, X-Request-Id, X-Total-Count, Link",
-}
+_ALWAYS = (
+    (b"access-control-allow-origin", b"*"),
+    (
+        b"access-control-expose-headers",
+        b"Content-Range, Content-Length, Accept-Ranges, Content-Disposition, ETag, Retry-After, X-Request-Id, "
+        b"X-Total-Count, Link",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+)
 _PREFLIGHT = {
     "access-control-allow-methods": METHODS,
     "access-control-allow-headers": "Authorization, Content-Type, x-flespi-app, x-flespi-cid, x-flespi-trace, Range, "
@@ -63,6 +66,8 @@ class _Exchange:
     """What is known of a request while it is answered."""
 
     request: Request
+    headers: dict[str, str]
+    """Names in lower case; of a header that comes twice the first."""
     request_id: str
     source: str
     started: float
@@ -118,23 +123,22 @@ class Application:
     # --- one request --------------------------------------------------------------------------------------------
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        given_id = request.headers.get("x-request-id", "")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        given_id = headers.get("x-request-id", "")
         exchange = _Exchange(
-            request=request,
+            request=Request(scope, receive),
+            headers=headers,
             request_id=given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
-            source=request.client.host if request.client else "",
+            source=scope["client"][0] if scope["client"] else "",
             started=time.monotonic(),
         )
+        headers["x-request-id"] = exchange.request_id
 
         async def decorated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in _CORS.items():
-                    headers[name] = value
-                headers["x-content-type-options"] = "nosniff"
-                headers["x-request-id"] = exchange.request_id
+                said = (*_ALWAYS, (b"x-request-id", exchange.request_id.encode()))
+                message["headers"] = [*message.get("headers", ()), *said]
             else:
                 exchange.sent += len(message.get("body", b""))
             await send(message)
@@ -161,7 +165,7 @@ class Application:
             sent=exchange.sent,
             source=exchange.source,
             request_id=exchange.request_id,
-            trace=shortened(exchange.request.headers.get("x-flespi-trace", ""))[:31],
+            trace=shortened(exchange.headers.get("x-flespi-trace", ""))[:31],
         )
         self._metrics.count(access)
         self._on_access(access)
@@ -172,14 +176,13 @@ class Application:
         if request.method == "OPTIONS":
             exchange.route = "preflight"
             return Response(status_code=204, headers=_PREFLIGHT)
-        bare = self._bare(exchange)
         try:
             segments = tuple(split_path(request.scope["raw_path"]))
             asked = PlainRequest(
                 method=request.method,
                 segments=segments,
-                query=_query(request),
-                headers=bare.headers,
+                query=_query(request.scope["query_string"]),
+                headers=exchange.headers,
                 source=exchange.source,
             )
             own = self._own.get(segments[0]) if segments else None
@@ -197,17 +200,14 @@ class Application:
         except ClientDisconnect:
             raise
         except Exception:
-            return self._refused(exchange, self._api.failure(bare))
-
-    @staticmethod
-    def _bare(exchange: _Exchange) -> PlainRequest:
-        """The request as far as it is certain, for reports of failures."""
-        headers = {**exchange.request.headers, "x-request-id": exchange.request_id}
-        return PlainRequest(exchange.request.method, (shortened(exchange.request.scope["path"]),), headers=headers)
+            path = (shortened(request.scope["path"]),)
+            return self._refused(
+                exchange, self._api.failure(PlainRequest(request.method, path, headers=exchange.headers))
+            )
 
     def _refused(self, exchange: _Exchange, error: WayframeError) -> ASGIApp:
         response = error_response(error)
-        return response if exchange.body_read or not _has_body(exchange.request) else Lingering(response)
+        return response if exchange.body_read or not _has_body(exchange.headers) else Lingering(response)
 
     # --- the API ------------------------------------------------------------------------------------------------
 
@@ -215,20 +215,19 @@ class Application:
         match = self._api.table.find(asked.method, asked.segments)
         exchange.route = match.route.path
         request, limits = exchange.request, self._settings
-        if match.route.upload and _is_form(request):
+        if match.route.upload and _is_form(exchange.headers):
             call = self._api.open(match, asked)
             response = plain(respond(await receive_upload(request, call, limits)))
             exchange.body_read = True
             return response
-        body = b""
-        if _has_body(request):
+        if _has_body(exchange.headers):
             if not match.route.open:
                 # Nobody without a valid token makes us read a body.
                 self._api.services.directory.authenticate(asked.headers.get("authorization", ""), asked.source)
             body = await read_body(request, limits.max_body_bytes, limits.body_idle_s, limits.body_total_s)
+            asked = replace(asked, body=body)
         exchange.body_read = True
-        whole = PlainRequest(asked.method, asked.segments, asked.query, body, asked.headers, asked.source)
-        return plain(await self._api.handle(whole))
+        return plain(await self._api.answer(match, asked))
 
     # --- our own paths ------------------------------------------------------------------------------------------
 
@@ -295,23 +294,23 @@ def build_app(
     return Application(api, settings, metrics=metrics, ready=ready, on_access=on_access, websocket=websocket)
 
 
-def _query(request: Request) -> dict[str, str]:
+def _query(text: bytes) -> dict[str, str]:
     """Decoded query variables. Raises BadRequest."""
+    if not text:
+        return {}
     try:
-        pairs = parse_qsl(
-            request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS
-        )
+        pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
     except ValueError:
         raise BadRequest(f"the query has more than {_MAX_QUERY_FIELDS} variables") from None
     return dict(pairs)
 
 
-def _has_body(request: Request) -> bool:
-    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+def _is_form(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 def _only_get(asked: PlainRequest) -> None:

@@ -11,8 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 log = structlog.get_logger("wayframe.http")
 
-_SECRET = re.compile(r"[0-9A-Za-z]{64}")
+_SECRET_LENGTH = 64
+_SECRET = re.compile(rf"[0-9A-Za-z]{{{_SECRET_LENGTH}}}")
 _UPLOAD_LINK = re.compile(r"(/upload/.{8}).+", re.DOTALL)
+_MOST_COUNTERS = 2000
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
@@ -62,7 +64,11 @@ def log_access(access: Access) -> None:
 def shortened(path: str) -> str:
     """A path that can be logged: 64-character words and upload links are capabilities, and only their beginning is
     kept."""
-    return _SECRET.sub(lambda found: f"{found[0][:8]}…", _UPLOAD_LINK.sub(r"\1…", path))[:500]
+    if "/upload/" in path:
+        path = _UPLOAD_LINK.sub(r"\1…", path)
+    if len(path) >= _SECRET_LENGTH:
+        path = _SECRET.sub(lambda found: f"{found[0][:8]}…", path)
+    return path[:500]
 
 
 class RequestMetrics:
@@ -76,10 +82,17 @@ class RequestMetrics:
             "wayframe_http_request_seconds", "Time to answer an HTTP request", ("route",), registry=registry
         )
         self._sent = Counter("wayframe_http_sent_bytes", "Body bytes sent", ("route",), registry=registry)
+        self._known: dict[tuple[str, str, int], Callable[[float, int], None]] = {}
 
     def count(self, access: Access) -> None:
         """Take one request in."""
-        self.counter(access.method, access.route, str(access.status))(access.duration_s, access.sent)
+        kind = (access.method, access.route, access.status)
+        count = self._known.get(kind)
+        if count is None:
+            count = self.counter(access.method, access.route, str(access.status))
+            if len(self._known) < _MOST_COUNTERS:
+                self._known[kind] = count
+        count(access.duration_s, access.sent)
 
     def counter(self, method: str, route: str, status: str) -> Callable[[float, int], None]:
         """Takes in one request of this kind after the other: seconds and body bytes."""

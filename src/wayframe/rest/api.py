@@ -39,6 +39,13 @@ class RestApi:
         """The response to a request. Never raises, except on cancellation."""
         try:
             match = self.table.find(request.method, request.segments)
+        except WayframeError as error:
+            return refuse(error)
+        return await self.answer(match, request)
+
+    async def answer(self, match: Match, request: Request) -> Response:
+        """The same where the route is known."""
+        try:
             return respond(await match.route.handler(self.open(match, request)))
         except WayframeError as error:
             return refuse(error)

@@ -81,10 +81,9 @@ class Page:
     offset: int = 0
     """Items passed over."""
 
-    @property
-    def wanted(self) -> bool:
-        """Whether the client asked for a part."""
-        return self.limit is not None
+    def told(self, count: int) -> dict[str, int] | None:
+        """What the answer says of the page, out of so many items; None where no limit was asked for."""
+        return None if self.limit is None else {"limit": self.limit, "offset": self.offset, "count": count}
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ from .kinds import (
 from .limits import Limits
 from .memory import Memory
 from .rules import new_key, token_end
-from .selection import choose, groups_of, select
+from .selection import choose, groups_of, select, select_part
 
 
 class Directory:
@@ -274,11 +274,19 @@ class Directory:
         allowed = self.granted(caller, entity, method, submodule)
         return await select(self._memory, entity, selector, caller.cid, allowed, self._clock.now())
 
+    async def select_part(
+        self, caller: Caller, entity: str, selector: str, method: str, offset: int, limit: int
+    ) -> tuple[list[Entry], int]:
+        """`limit` of the items that `select` gives, after the first `offset`, and how many there are in all."""
+        allowed = self.granted(caller, entity, method)
+        now = self._clock.now()
+        return await select_part(self._memory, entity, selector, caller.cid, allowed, now, offset, limit)
+
     async def among(self, caller: Caller, entity: str, entries: Iterable[Entry], selector: str) -> list[Entry]:
         """Of these items, those that a selector names and the caller may read. Raises `BadRequest`, `Forbidden`."""
         allowed, accounts = self.granted(caller, entity, "GET"), self.visible_accounts(caller.cid)
         groups = groups_of(self._memory, accounts) if allowed.groups is not None else ()
-        items = {entry.id: entry for entry in entries}
+        items = {entry.id: entry for entry in sorted(entries, key=lambda entry: entry.id)}
         try:
             return await choose(items, entity, selector, accounts, allowed, self._clock.now(), groups)
         except NotFound:

@@ -120,7 +120,8 @@ class MediaStore:
             repaired.append(f"removed {swept} leftover files that no entry belongs to")
         for device_id, (size, _) in (await self._table.sums()).items():
             self.quota.set_files(device_id, size)
-            self._show_size(device_id)
+            if (entry := self._directory.device(device_id)) is not None:
+                entry.view["media_size"] = self._kilobytes(device_id)
         for file in [*await self._table.processing(), *await self._table.unannounced()]:
             self._todo.put_nowait(file.uuid)
             self._owe(file)
@@ -561,7 +562,10 @@ class MediaStore:
     def _show_size(self, device_id: int) -> None:
         entry = self._directory.device(device_id)
         if entry is not None:
-            self._directory.set_device_field(entry, "media_size", -(-self.quota.stored(device_id) // 1024))
+            self._directory.set_device_field(entry, "media_size", self._kilobytes(device_id))
+
+    def _kilobytes(self, device_id: int) -> int:
+        return -(-self.quota.stored(device_id) // 1024)
 
     def _log(self, kind: Log, file: MediaFile) -> None:
         self._journal.log(kind, OriginType.DEVICE, file.device_id, file.cid, self.view(file))

@@ -32,7 +32,14 @@ class Memory:
         if entry is not None:
             self._counts[entity, entry.cid] -= 1
         if entry is None:
-            entry = self._items[entity][item.id] = Entry(item, kind.fresh())
+            items = self._items[entity]
+            entry = Entry(item, kind.fresh())
+            last = next(reversed(items), 0)
+            items[item.id] = entry
+            if item.id < last:  # one that was deleted comes back
+                ordered = sorted(items.items())
+                items.clear()
+                items.update(ordered)
         else:
             kind.displaced(entry.item)
             entry.item = item
@@ -51,7 +58,7 @@ class Memory:
             self.kinds[entity].displaced(entry.item)
 
     def of(self, entity: str) -> Mapping[int, Entry]:
-        """All of a kind, by id."""
+        """All of a kind, by rising id."""
         return self._items[entity]
 
     def find(self, entity: str, item_id: int) -> Entry | None:

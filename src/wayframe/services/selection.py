@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 
 from wayframe.expressions import Environment, Selector
 from wayframe.model import NotFound
@@ -27,9 +28,25 @@ async def select(memory: Memory, entity: str, selector: str, cid: int, allowed: 
     compiled, accounts = compile_text(selector), memory.seen(entity, cid)
     few = _by_index(memory, entity, compiled)
     items = memory.of(entity) if few is None else {entry.id: entry for entry in few}
-    everyone = allowed.everything and len(accounts) == len(memory.of(CUSTOMER))
+    everyones = _sees_everything(memory, entity, cid, allowed)
     groups = groups_of(memory, accounts) if allowed.groups is not None else ()
-    return await choose(items, entity, selector, None if everyone else accounts, allowed, now, groups)
+    return await choose(items, entity, selector, None if everyones else accounts, allowed, now, groups)
+
+
+async def select_part(
+    memory: Memory, entity: str, selector: str, cid: int, allowed: Grant, now: float, offset: int, limit: int
+) -> tuple[list[Entry], int]:
+    """`limit` of the items that `select` gives, after the first `offset`, and how many there are in all."""
+    if compile_text(selector).is_all and _sees_everything(memory, entity, cid, allowed):
+        items = memory.of(entity)
+        return list(islice(items.values(), offset, offset + limit)), len(items)
+    found = await select(memory, entity, selector, cid, allowed, now)
+    return found[offset : offset + limit], len(found)
+
+
+def _sees_everything(memory: Memory, entity: str, cid: int, allowed: Grant) -> bool:
+    """Whether no item of a kind is kept from an account, nor by a grant."""
+    return allowed.everything and len(memory.seen(entity, cid)) == len(memory.of(CUSTOMER))
 
 
 def groups_of(memory: Memory, accounts: Collection[int]) -> frozenset[int]:
@@ -46,7 +63,8 @@ async def choose(
     now: float,
     groups: Collection[int] = (),
 ) -> list[Entry]:
-    """The same among these items. `accounts`: None for all; `groups`: those whose members a grant by group covers.
+    """The same among these items, which are by rising id. `accounts`: None for all; `groups`: those whose members a
+    grant by group covers.
 
     Rights are applied before selection, so a selector can never widen them (selectors.md 5).
     """
@@ -92,5 +110,4 @@ async def _scan(
         if visible is not None:
             part = [entry for entry in part if visible(entry)]
         found += part if wanted is None else [entry for entry in part if wanted(entry.view)]
-    found.sort(key=lambda entry: entry.id)
     return found

@@ -71,26 +71,33 @@ _COMPUTED: Mapping[tuple[str, str], Callable[[Call, Entry], Json]] = {
 _HIDDEN = ("telemetry_times",)
 
 
-def show(call: Call, entry: Entry, paths: Sequence[str]) -> dict[str, Json]:
-    """The asked fields of an item."""
-    heads = {path.partition(".")[0] for path in paths}
-    view: dict[str, Any] = {name: value for name, value in entry.view.items() if name in heads and name not in _HIDDEN}
-    view["id"] = entry.id
-    for name in heads:
-        compute = _COMPUTED.get((call.entity, name))
-        if compute is not None and (value := compute(call, entry)) is not None:
-            view[name] = value
-    return project(view, paths)
-
-
 def _shower(call: Call) -> Callable[[Entry], dict[str, Json]]:
+    """Shows the asked fields of an item."""
     paths = call.paths(default_fields(call))
-    return lambda entry: show(call, entry, paths)
+    heads = [name for name in dict.fromkeys(path.partition(".")[0] for path in paths) if name not in _HIDDEN]
+    computed = {name: _COMPUTED[call.entity, name] for name in heads if (call.entity, name) in _COMPUTED}
+
+    def show(entry: Entry) -> dict[str, Json]:
+        known = entry.view
+        view: dict[str, Any] = {name: known[name] for name in heads if name in known}
+        view["id"] = entry.id
+        for name, compute in computed.items():
+            if (value := compute(call, entry)) is not None:
+                view[name] = value
+        return project(view, paths)
+
+    return show
 
 
 async def read(call: Call) -> Answer:
     """GET: the selected items."""
-    return paged(call, await call.entries(), _shower(call))
+    page, show = call.page(), _shower(call)
+    if page.limit is None:
+        return paged(call, await call.entries(), show)
+    found, count = await call.services.directory.select_part(
+        call.caller, call.entity, call.params[0], call.route.method, page.offset, page.limit
+    )
+    return Answer([show(entry) for entry in found], pagination=page.told(count))
 
 
 async def create(call: Call) -> Answer:

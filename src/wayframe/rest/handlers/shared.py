@@ -22,8 +22,7 @@ def paged(call: Call, views: Sequence[PartT], show: Callable[[PartT], Mapping[st
     """The asked page of a collection, each item shown by `show`."""
     page = call.page()
     end = None if page.limit is None else page.offset + page.limit
-    pagination = {"limit": page.limit, "offset": page.offset, "count": len(views)} if page.limit is not None else None
-    return Answer([show(view) for view in views[page.offset : end]], pagination=pagination)
+    return Answer([show(view) for view in views[page.offset : end]], pagination=page.told(len(views)))
 
 
 def projected(call: Call, views: Sequence[Mapping[str, Json]], default: Sequence[str] = ()) -> Answer:
