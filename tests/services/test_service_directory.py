@@ -380,6 +380,26 @@ async def test_a_token_is_good_from_its_addresses_only(one: Rooms) -> None:
     one.directory.authenticate(made.view["key"], "203.0.113.6")
 
 
+async def test_a_part_of_what_a_selector_finds(rooms: Rooms) -> None:
+    """With the number of all; and one that comes back from the bin stands where it stood."""
+    master = rooms.master()
+    made = [await rooms.device(str(number), name=f"Truck {number % 2}") for number in range(5)]
+    await rooms.removal.remove(master, DEVICES, made[1])
+
+    async def part(caller: Caller, selector: str, offset: int, limit: int) -> tuple[list[int], int]:
+        found, count = await rooms.directory.select_part(caller, DEVICES, selector, "GET", offset, limit)
+        return [made.index(entry) if entry in made else -1 for entry in found], count
+
+    assert await part(master, "all", 1, 2) == ([2, 3], 4)
+    (entry,) = await rooms.bin.select(master, "all", "GET")
+    made[1] = await rooms.bin.restore(master, entry)
+    assert await part(master, "all", 0, 3) == ([0, 1, 2], 5)
+    assert await part(master, "all", 4, 10) == ([4], 5)
+    assert await part(master, "all", 9, 10) == ([], 5)
+    assert await part(master, "name=Truck 0", 1, 1) == ([2], 3)
+    assert await ids(rooms, master, "all") == sorted(entry.id for entry in made)
+
+
 async def test_rights_narrow_what_a_selector_finds(rooms: Rooms) -> None:
     a, b = await rooms.device("a"), await rooms.device("b")
     reader = await rooms.caller(access={"type": 2, "acl": [{"uri": "gw/devices", "methods": ["GET"], "ids": [a.id]}]})
