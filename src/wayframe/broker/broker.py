@@ -118,6 +118,17 @@ class Broker:
         self._chains.clear()
         self.spaces.all_changed()
 
+    def account_gone(self, cid: int) -> None:
+        """An account was deleted: its sessions and retained messages go with it."""
+        for client in list(self.spaces.of(cid).clients.values()):
+            if client.connection is not None:
+                client.connection.expiry = 0
+                client.connection.disconnect(Reason.NOT_AUTHORIZED, "the account was deleted")
+            else:
+                self.end(client)
+        self._retained.forget(cid)
+        self.spaces.drop(cid)
+
     def principal(self, token: Token) -> Principal:
         """A token as the broker asks it."""
         return Principal(token, parse_access(token.access), self._groups_of)

@@ -128,6 +128,9 @@ class MqttDoor:
 
     def _accounts_changed(self, event: Event) -> None:
         self.broker.accounts_changed()
+        *_, account, what = event.topic.split("/")
+        if what == "deleted":
+            self.broker.account_gone(int(account))
 
     def _groups_changed(self, event: Event) -> None:
         self.broker.spaces.all_changed()

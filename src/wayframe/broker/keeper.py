@@ -68,7 +68,8 @@ class Keeper:
     """The store of every session (`mqtt.Store`)."""
 
     def __init__(self, table: MqttTable, ids: Ids) -> None:
-        self._table = table
+        self.table = table
+        """Where they are stored."""
         self._ids = ids
         self._batch = MqttBatch()
         self._wanted = asyncio.Event()
@@ -195,7 +196,7 @@ class Keeper:
             batch.sessions[client.session.id] = session_body(client, connected)
         while True:
             try:
-                await self._table.write(batch)
+                await self.table.write(batch)
                 break
             except Exception as error:
                 log.error("mqtt_sessions_not_written", reason=str(error)[:500], retry_s=_RETRY_S)

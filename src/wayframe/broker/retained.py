@@ -74,6 +74,8 @@ class Retained:
         self._counts: dict[int, int] = {}
         self._bytes: dict[int, int] = {}
         self._sending = Background("retained messages")
+        self._waiting: dict[Connection, dict[str, Subscription]] = {}
+        """Subscriptions whose retained messages are to be sent, by their text; a task each connection sends them."""
         self.refused = 0
         """Messages not kept because their account has too many."""
 
@@ -93,13 +95,27 @@ class Retained:
         for cid in sorted(cids):
             root = self._trees.get(cid)
             if root is not None:
-                yield from list(_everything(root, hidden=False))
+                yield from (message for message in list(_everything(root, hidden=False)) if not self._over(message))
+
+    def forget(self, cid: int) -> None:
+        """An account is gone, and what its clients published with it."""
+        for message in self.of([cid]):
+            self.clear(cid, message.topic)
+        self._trees.pop(cid, None)
+        self._counts.pop(cid, None)
+
+    def _over(self, message: Message) -> bool:
+        """Whether a message has expired; it goes as soon as somebody comes across it."""
+        over = message.expires is not None and message.expires <= self._clock.now()
+        if over:
+            self.clear(message.cid, message.topic)
+        return over
 
     def restore(self, body: bytes) -> None:
         """At the start: what was kept."""
         message = stored_message(body)
-        if message.expires is None or message.expires > self._clock.now():
-            self._place(message)
+        self._place(message)
+        self._over(message)
 
     def _place(self, message: Message) -> bool:
         """Whether something changed."""
@@ -151,13 +167,25 @@ class Retained:
 
     def send(self, client: Client, connection: Connection, subscriptions: list[Subscription]) -> None:
         """Put what is retained before a client that has just subscribed, behind the SUBACK that is about to go out."""
-        self._sending.spawn(self._send(client, connection, subscriptions))
+        waiting = self._waiting.get(connection)
+        if waiting is None:
+            waiting = self._waiting[connection] = {}
+            self._sending.spawn(self._send(client, connection, waiting))
+        for subscription in subscriptions:  # what is subscribed to again, before its turn, is sent once
+            waiting[subscription.text] = subscription
 
-    async def _send(self, client: Client, connection: Connection, subscriptions: list[Subscription]) -> None:
-        if connection.waits:  # the SUBACK says that the subscription is stored: it goes first
-            await self._keeper.settle()
+    async def _send(self, client: Client, connection: Connection, waiting: dict[str, Subscription]) -> None:
+        try:
+            await self._send_each(client, connection, waiting)
+        finally:
+            del self._waiting[connection]
+
+    async def _send_each(self, client: Client, connection: Connection, waiting: dict[str, Subscription]) -> None:
         count = 0
-        for subscription in subscriptions:
+        while waiting:
+            if connection.waits:  # the SUBACK says that the subscription is stored: it goes first
+                await self._keeper.settle()
+            subscription = waiting.pop(next(iter(waiting)))
             for message in self.matching(subscription):
                 if connection.closing or client.connection is not connection:
                     return
@@ -181,12 +209,11 @@ class Retained:
         cids = self._family(subscription.client.who.cid)
         if subscription.cid is not None:
             cids = cids & {subscription.cid}
-        now = self._clock.now()
         for cid in sorted(cids):
             root = self._trees.get(cid)
             if root is not None:
                 for message in list(_walk(root, levels, 0)):
-                    if message.expires is not None and message.expires <= now:
+                    if self._over(message):
                         continue
                     if self._find(root, message.topic.split("/")) is message:
                         yield message

@@ -61,6 +61,12 @@ class Spaces:
             space = self._spaces[cid] = Space(cid)
         return space
 
+    def drop(self, cid: int) -> None:
+        """An account is gone."""
+        space = self._spaces.pop(cid, None)
+        if space is not None:
+            self._planned -= space.forget_plans()
+
     def clients(self) -> Iterator[Client]:
         """Every client of every account."""
         return (client for space in self for client in list(space.clients.values()))
