@@ -7,7 +7,8 @@ from collections import defaultdict
 import msgspec
 import structlog
 
-from wayframe.expressions import SelectorError, parse_subscription
+from wayframe.bus import InvalidFilter
+from wayframe.expressions import ExpressionError, parse_subscription
 from wayframe.model import Token
 from wayframe.mqtt import Delivery, Message, Session, Will, Wish
 from wayframe.services import TOKENS, Directory
@@ -72,12 +73,12 @@ def _take_up(broker: Broker, directory: Directory, keeper: Keeper, session: Sess
         wish = Wish(said["topic"], said["qos"], said["no_local"], said["rap"], said["retain_handling"])
         try:
             parsed = parse_subscription(wish.filter)
-        except SelectorError as error:
+            subscription = Subscription(client, wish, parsed, wish.qos, said["subscription_id"], said["cid"])
+            broker.spaces.add(subscription)
+        except (ExpressionError, InvalidFilter) as error:
             log.error("mqtt_subscription_unreadable", filter=wish.filter[:200], reason=str(error))
             continue
-        subscription = Subscription(client, wish, parsed, wish.qos, said["subscription_id"], said["cid"])
         client.subscriptions[wish.filter] = subscription
-        broker.spaces.add(subscription)
     will = Will(**record.will) if record.will is not None else None
     broker.take_up(client, record.connected, record.ends_at, will, record.will_at)
     return 1
