@@ -42,8 +42,13 @@ class Follower:
 
     def open(self) -> None:
         """Connect and subscribe. Raises CommandError."""
-        self._connect()
-        (reason,) = self._subscribed()
+        access = self._api.call("GET", "/auth/info")[0].get("access", {})
+        # A server may take a subscription that is not allowed and stay silent, so the token is asked first.
+        allowed = access.get("type") != 2 or any(entry.get("uri") == "mqtt" for entry in access.get("acl", []))
+        reason = 0x87
+        if allowed:
+            self._connect()
+            (reason,) = self._subscribed()
         if reason >= 0x80:
             raise CommandError(f"the token may not follow {self._topic}: it needs the right to subscribe over mqtt")
 

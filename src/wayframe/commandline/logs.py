@@ -34,6 +34,8 @@ _DevicesArgument = Annotated[
 _LimitOption = Annotated[int, typer.Option("--limit", min=0, help="End after so many that came; 0 for never.")]
 _PATIENCE_S = 300
 _MOST_IDS = 256
+_LOOKED_BACK, _REMEMBERED = 200, 10_000
+"""Records of before, and records in all, that are told from new ones."""
 _KEY = ("timestamp", "server.timestamp", "event_code", "origin_id", "device.id", "uuid", "id")
 """What tells one record from another where history and news overlap."""
 
@@ -64,7 +66,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as things happen, until Ctrl-C.")] = False,
     earliest: FromOption = "",
     latest: ToOption = "",
-    count: Annotated[int, typer.Option("--count", "-n", min=0, help="Newest records only, so many.")] = 100,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Newest records only, so many.")] = 100,
     limit: _LimitOption = 0,
     condition: FilterOption = "",
     patience: PatienceOption = _PATIENCE_S,
@@ -92,8 +94,6 @@ def _history(
     api: Api, kind: str, device: str, asked: Mapping[str, float], count: int, condition: str
 ) -> list[dict[str, Any]]:
     """The newest records, oldest first."""
-    if not count:
-        return []
     path = f"/gw/devices/{segment(device)}/{kind}"
     return api.ask(path, **asked, count=count, reverse=True, filter=condition or None)[::-1]
 
@@ -110,13 +110,16 @@ def _follow(
     came = 0
     try:
         follower.open()
-        seen = set()
-        for record in _history(api, kind, device, asked, count, condition):
-            seen.add(_key(record))
+        known = _history(api, kind, device, asked, max(count, _LOOKED_BACK), condition)
+        seen = dict.fromkeys(map(_key, known))
+        for record in known[len(known) - min(count, len(known)) :]:
             say(record)
         for record in follower.events():
             if _key(record) in seen:
-                continue
+                continue  # a server that crashed announces again what it may not have announced
+            seen[_key(record)] = None
+            if len(seen) > _REMEMBERED:
+                del seen[next(iter(seen))]
             say(record)
             came += 1
             if came == limit:
@@ -139,8 +142,8 @@ def _topic(api: Api, kind: str, device: str, condition: str) -> str:
     return f"{prefix}flespi/{'message' if kind == 'messages' else 'log'}/gw/devices/{ids}" + "/#" * (kind == "logs")
 
 
-def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(record.get(name) for name in _KEY)
+def _key(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(record.get(name)) for name in _KEY)
 
 
 # --- lines for people -------------------------------------------------------------------------------------------------
