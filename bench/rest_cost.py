@@ -205,9 +205,7 @@ def main() -> None:
         bad = asyncio.run(check_plans(url, scratch))
         for line in bad:
             print("SCAN", line)
-        rows = [
-            Row(f"query plans that read a growing table whole, of {len(plans.QUESTIONS)} questions", len(bad), "", 0)
-        ]
+        rows = [Row(f"query plans that read a large table whole, of {len(plans.QUESTIONS)} questions", len(bad), "", 0)]
         if not chosen.plans:
             rows += measure(server, chosen)
     finish(f"REST, {chosen.devices} devices, {chosen.files} files", rows, chosen.out)
