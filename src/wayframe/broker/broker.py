@@ -354,7 +354,7 @@ class Broker:
             self.send_will(client, client.will)
         if client.persistent:
             self._keeper.forget(client.session)
-        self.spaces.of(client.who.cid).clients.pop(client.session.client_id, None)
+        self.spaces.forget(client)
         self._journal.state(f"flespi/state/mqtt/sessions/{client.session.id}", None, client.who.cid)
 
     def check(self, monotonic: float) -> None:
@@ -380,7 +380,7 @@ class Broker:
         Args:
             connected: whether its client was connected when the server was killed: its connection ended then.
         """
-        self.spaces.of(client.who.cid).clients[client.session.client_id] = client
+        self.spaces.place(client)
         now = self._clock.now()
         client.ends_at = ends_at
         if connected:

@@ -117,7 +117,7 @@ class Reception:
         if client is None:
             session = Session(self._ids.next(), who.cid, client_id, broker.settings.session, broker.counters.drops)
             client = Client(session, who, packet.version, broker.now())
-            broker.spaces.of(who.cid).clients[client_id] = client
+            broker.spaces.place(client)
         client.who, client.version, client.source = who, packet.version, connection.source
         client.clean, client.ends_at = packet.clean_start, None
         client.will = None  # it is back before the delay was over ([MQTT-3.1.3-9])

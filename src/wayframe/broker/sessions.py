@@ -56,10 +56,10 @@ class SessionDesk:
         return {client.session.id: self._broker.view(client) for client in clients}
 
     def _client(self, session_id: int) -> Client:
-        for client in self._broker.spaces.clients():
-            if client.session.id == session_id:
-                return client
-        raise NotFound(f"no session {session_id}")
+        client = self._broker.spaces.by_session.get(session_id)
+        if client is None:
+            raise NotFound(f"no session {session_id}")
+        return client
 
     def subscription_views(self, session_id: int) -> list[Mapping[str, Json]]:
         """Subscriptions of a session, oldest first."""

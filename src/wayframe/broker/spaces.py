@@ -49,6 +49,8 @@ class Spaces:
         self._ancestors = ancestors
         self._family = family
         self._spaces: dict[int, Space] = {}
+        self.by_session: dict[int, Client] = {}
+        """Every client, by the id of its session."""
         self._planned = 0
 
     def __iter__(self) -> Iterator[Space]:
@@ -66,6 +68,16 @@ class Spaces:
         space = self._spaces.pop(cid, None)
         if space is not None:
             self._planned -= space.forget_plans()
+
+    def place(self, client: Client) -> None:
+        """A session began, or was taken up."""
+        self.of(client.who.cid).clients[client.session.client_id] = client
+        self.by_session[client.session.id] = client
+
+    def forget(self, client: Client) -> None:
+        """A session is over."""
+        self.of(client.who.cid).clients.pop(client.session.client_id, None)
+        self.by_session.pop(client.session.id, None)
 
     def clients(self) -> Iterator[Client]:
         """Every client of every account."""

@@ -224,18 +224,20 @@ class Assignments:
         shown: dict[str, Any] = {}
         view = entry.view
         if "groups" in view:
-            shown["groups"] = [self._brief(GROUPS, group_id) for group_id in sorted(self.to(entity, item_id, GROUPS))]
+            shown["groups"] = [self._brief(GROUPS, one, entry.cid) for one in sorted(self.to(entity, item_id, GROUPS))]
         if "streams" in view:
-            shown["streams"] = [self._brief(STREAMS, one) for one in sorted(self.effective(item_id, STREAMS, entity))]
+            shown["streams"] = [
+                self._brief(STREAMS, one, entry.cid) for one in sorted(self.effective(item_id, STREAMS, entity))
+            ]
         if "plugins" in view:
-            shown |= self._plugins(entity, item_id)
+            shown |= self._plugins(entity, item_id, entry.cid)
         for parent, child in PAIRS:
             name = f"{_noun(child)}_count"
             if parent == entity and name in view:
                 shown[name] = self._counts[key, child]
         self._directory.set_field(entity, entry, **shown)
 
-    def _plugins(self, entity: str, item_id: int) -> dict[str, Json]:
+    def _plugins(self, entity: str, item_id: int, cid: int) -> dict[str, Json]:
         plugins: list[dict[str, Json]] = []
         fields: dict[str, Json] = {}
         for plugin_id, values in self.effective(item_id, PLUGINS, entity).items():
@@ -245,7 +247,7 @@ class Assignments:
             assert isinstance(entry.item, Plugin)
             plugin = entry.item
             effective = effective_values(plugin, values)
-            shown = {"id": plugin.id, "name": plugin.name, "item_type": entry.view["item_type"], "fields": effective}
+            shown = {**self._brief(PLUGINS, plugin_id, cid), "item_type": entry.view["item_type"], "fields": effective}
             plugins.append({**shown, "enabled": plugin.enabled, "priority": plugin.priority})
         # In the order in which they run (plugins.md 2); the later one's values win, as they would in a message.
         plugins.sort(key=lambda shown: (-shown["priority"], shown["id"]))
@@ -254,9 +256,11 @@ class Assignments:
         found: dict[str, Json] = {"plugins": plugins}
         return found | {"plugins_count": len(plugins), "fields": fields} if entity == DEVICES else found
 
-    def _brief(self, entity: str, item_id: int) -> dict[str, Json]:
+    def _brief(self, entity: str, item_id: int, cid: int) -> dict[str, Json]:
+        """What an item of account `cid` shows of a thing it is assigned to: names of accounts above stay theirs."""
         entry = self._directory.find(entity, item_id)
-        return {"id": item_id, "name": entry.view["name"] if entry is not None else ""}
+        seen = entry is not None and entry.cid in self._directory.visible_accounts(cid)
+        return {"id": item_id, "name": entry.view["name"] if entry is not None and seen else ""}
 
     # --- announcing ---------------------------------------------------------------------------------------------
 

@@ -173,7 +173,10 @@ class History:
             return
         for report, new in zip(batch, fresh, strict=True):
             if new:
-                self._apply(report.entry, report.message)
+                try:
+                    self._apply(report.entry, report.message)
+                except Exception:  # it is stored: one message that cannot be told must not keep back all others
+                    log.exception("message_not_announced", device=report.entry.id)
             if report.last and not report.durable.done():
                 report.durable.set_result(None)
         self.stored += sum(fresh)
@@ -391,6 +394,9 @@ def shown_message(entry: Entry, body: bytes) -> dict[str, Json]:
     return message
 
 
+_MOST_PARAMETERS = 4096
+"""Parameters a device may have in telemetry; further names are in its messages only."""
+_MEDIA = ("media.", "custom.media.")
 _NOT_TELEMETRY = ("device.id", "device.name", "device.type.id", "media")
 _POSITION = {
     f"position.{key}": key for key in ("latitude", "longitude", "altitude", "speed", "direction", "satellites", "valid")
@@ -407,11 +413,15 @@ def update_telemetry(view: dict[str, Any], message: Mapping[str, Json]) -> dict[
     timestamp = float(message["timestamp"])
     changed = _without(message, _NOT_TELEMETRY)
     older = max(times.values(), default=0.0) > timestamp  # then some parameters may be newer than this message
-    for name in [name for name in changed if name.startswith("media.") or (older and times.get(name, 0) > timestamp)]:
+    for name in [name for name in changed if name.startswith(_MEDIA) or (older and times.get(name, 0) > timestamp)]:
         del changed[name]
     position = {key: changed[name] for name, key in _POSITION.items() if name in changed}
     if "latitude" in position and "longitude" in position:
         changed["position"] = position
+    if len(values) + len(changed) > _MOST_PARAMETERS:
+        room = _MOST_PARAMETERS - len(values)
+        for name in [name for name in changed if name not in values][max(0, room) :]:
+            del changed[name]
     values.update(changed)
     times.update(dict.fromkeys(changed, timestamp))
     return changed

@@ -75,14 +75,14 @@ class StateTopics:
             yield self._event(base, kind.state(entry), entry, told)
         if not rest:
             return
-        if len(rest) == 1:
+        if len(rest) == 1 or rest[1:] == [("#",)]:  # `name/#` matches `name` too (MQTT 5, 4.7.1.2)
             known = {name: entry.view[name] for name in kind.announced if name in entry.view}
             for name, value in _chosen(rest[0], known):
                 yield self._event(f"{base}/{name}", value, entry, told)
         if len(rest) > 1 or rest[0] != ("+",):
             for part, members in self._parts(entry) if kind.entity == DEVICES else self._assigned(kind, entry):
                 deeper = _below([*levels[:depth], *rest], depth + 1) if _matches(rest[:1], (part,)) else None
-                if deeper is not None and len(deeper) == 1:
+                if deeper is not None and (len(deeper) == 1 or deeper[1:] == [("#",)]):
                     for name, (value, time) in _chosen(deeper[0], members()):
                         yield Event(f"{base}/{part}/{name}", value, told, time, retain=True)
 

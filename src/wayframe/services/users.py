@@ -74,6 +74,7 @@ class Users:
         self._identities: dict[str, int] = {}
         self._hasher = PasswordHasher()
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+        self._changing = asyncio.Lock()
         self._nobody = ""
         self._tries = RateLimiter(_TRIES_PER_S, _TRIES, "failed logins a second for this identity")
         self._tries_of_address = RateLimiter(_TRIES_PER_S, _TRIES_OF_ADDRESS, "failed logins a second from here")
@@ -112,12 +113,13 @@ class Users:
         if "identity" not in fields or "password" not in fields:
             raise BadRequest("`identity` and `password` are required", schema_hint=list(UserBody.__struct_fields__))
         identity, now = _identity(fields.pop("identity")), self._clock.now()
-        if identity in self._identities:
-            raise Conflict(f"`identity` {identity!r} is taken")
         fields["password"] = await self._hash(fields["password"])
         user = User(id=0, cid=caller.cid, identity=identity, created=now, changed=now, **fields)
-        stored = await self._table.insert(user)
-        self._place(stored)
+        async with self._changing:
+            if identity in self._identities:
+                raise Conflict(f"`identity` {identity!r} is taken")
+            stored = await self._table.insert(user)
+            self._place(stored)
         return stored
 
     async def change(self, caller: Caller, user: User, body: Json) -> User:
@@ -128,17 +130,21 @@ class Users:
             raise BadRequest("`identity` cannot change: add another user")
         if "password" in fields:
             fields |= {"password": await self._hash(fields["password"]), "changed": self._clock.now()}
-        changed = msgspec.structs.replace(self._users[user.id], **fields)
-        await self._table.update(changed)
-        self._place(changed)
+        async with self._changing:
+            if user.id not in self._users:
+                raise NotFound(f"no user {user.identity}")
+            changed = msgspec.structs.replace(self._users[user.id], **fields)
+            await self._table.update(changed)
+            self._place(changed)
         return changed
 
     async def delete(self, caller: Caller, user: User) -> None:
         """Remove a person; sessions end with them."""
         self._directory.granted(caller, USERS, "DELETE")
-        await self._table.delete([user.id])
-        self._users.pop(user.id, None)
-        self._identities.pop(user.identity, None)
+        async with self._changing:
+            await self._table.delete([user.id])
+            self._users.pop(user.id, None)
+            self._identities.pop(user.identity, None)
 
     @staticmethod
     def view(user: User) -> dict[str, Json]:
