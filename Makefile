@@ -38,7 +38,12 @@ check: .make/dev $(NPM)
 
 test: packages check $(WEB)
 	$(if $(NPM),npm --prefix web run --if-present test)
-	$(BIN)/pytest $(ARGS)
+	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(ALL_TESTS))
+
+# Most tests wait more than they work, so three run at a time, a file each; those that look at a whole server or a
+# browser come after, one by one.
+ALONE := tests/e2e tests/browser tests/api/test_watch_page.py
+ALL_TESTS = $(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE)) && $(BIN)/pytest $(ALONE)
 
 .PHONY: packages
 packages:
