@@ -84,9 +84,9 @@ def test_a_reader_that_never_reads(server: House) -> None:
     slow.send(Subscribe(1, [Wish("flood/#", 0)]))
     before = memory(server)
     with contextlib.closing(publisher(server)) as flood:
-        for _ in range(600):
+        for _ in range(1800):
             flood.publish("flood/a", "x" * 100_000, 1)  # acknowledged, so that the server has it before the next
-    assert memory(server) - before < 48 * MIB
+    assert memory(server) - before < 96 * MIB  # of 172 MiB that went by
     served(server)
     slow.close()
 
@@ -96,9 +96,9 @@ def test_a_subscriber_that_never_acknowledges(server: House) -> None:
     lazy.send(Subscribe(1, [Wish("work/#", 1)]))
     before = memory(server)
     with contextlib.closing(publisher(server)) as flood:
-        for _ in range(600):
+        for _ in range(1800):
             flood.publish("work/a", "x" * 100_000, 1)
-    assert memory(server) - before < 96 * MIB
+    assert memory(server) - before < 96 * MIB  # of 172 MiB that went by
     text = server.client.get("/metrics").text
     dropped = float(
         next(line for line in text.splitlines() if line.startswith("wayframe_mqtt_dropped_full")).split()[1]
