@@ -109,8 +109,8 @@ def test_times_and_metadata_come_along(house: House, user: User, device: int, id
     assert (files["by_list.jpg"]["meta"]["speed"], files["by_list.jpg"]["meta"]["channel"]) == (47.5, 2)
     assert files["by_nobody.jpg"]["created"] == 1500000000
     path = f"/gw/devices/{device}/messages"
-    events = {message["timestamp"]: message.get("event") for message in house.result("GET", path)}
-    assert events[1710928800] == "harsh"
+    events = [message.get("event") for message in house.result("GET", path) if message["timestamp"] == 1710928800]
+    assert sorted(events, key=str) == [None, "harsh"]  # by_stem.jpg says nothing of it
 
 
 def test_what_is_there_is_not_put_again(user: User, device: int, archive: Path) -> None:

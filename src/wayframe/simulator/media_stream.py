@@ -309,7 +309,7 @@ class MediaStream:
             case Timestamps.FROZEN:
                 return first
             case Timestamps.JUMPING:
-                return timestamp_ms + ((timestamp_ms // 4000) * 37 % 121 - 60) * 1000
+                return timestamp_ms + (timestamp_ms // 4000 % 2 * 121 - 60) * 1000
             case _:
                 return timestamp_ms
 
