@@ -212,8 +212,6 @@ def decode_publish(first: int, body: bytes, version: int) -> Publish:
             raise ProtocolError("PUBLISH has neither a topic nor a topic alias")
         if "response_topic" in said:
             check_topic(said["response_topic"])
-        if props.IDENTIFIER in said:
-            said[props.IDENTIFIER] = list(said[props.IDENTIFIER])
     return Publish(topic, body[place:], qos, bool(first & 1), bool(first & 8), packet_id, said)
 
 
