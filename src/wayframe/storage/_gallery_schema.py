@@ -48,6 +48,9 @@ EVENT_VISIBLE = text("gallery_events.state NOT IN ('pending', 'deleted')")
 EVENT_PENDING = text("gallery_events.state = 'pending'")
 EVENT_OPEN = text("gallery_events.state IN ('queued', 'pulling')")
 EVENT_HARVESTED = text("gallery_events.source = 'harvest'")
+EVENT_FRESH = text("gallery_events.state IN ('new', 'queued', 'pulling', 'failed')")
+EVENT_FLAGGED = text("gallery_events.flagged AND gallery_events.state NOT IN ('pending', 'deleted')")
+EVENT_VIEWED = text("gallery_events.viewed AND gallery_events.state NOT IN ('pending', 'deleted')")
 """Conditions in the very words of the partial indexes, so that planners recognise them."""
 
 
@@ -96,6 +99,11 @@ gallery_events = Table(
     _required("pulled_at", Moment),
     Index("gallery_created", "device_id", "created", "id", **_local(EVENT_VISIBLE)),
     Index("gallery_typed", "device_id", "media_type", "created", "id", **_local(EVENT_VISIBLE)),
+    Index("gallery_named", "device_id", "name", "id", **_local(EVENT_VISIBLE)),
+    Index("gallery_sized", "device_id", "size", "id", **_local(EVENT_VISIBLE)),
+    Index("gallery_fresh", "device_id", "created", "id", **_local(EVENT_FRESH)),
+    Index("gallery_flagged", "device_id", "created", "id", **_local(EVENT_FLAGGED)),
+    Index("gallery_viewed", "device_id", "created", "id", **_local(EVENT_VIEWED)),
     Index("gallery_stem", "device_id", "stem", **_local(EVENT_VISIBLE)),
     Index("gallery_same", "device_id", "fingerprint"),
     Index("gallery_file", "file_uuid", unique=True),
@@ -116,6 +124,18 @@ gallery_counts = Table(
     _required("viewed", _INT64),
 )
 """How many visible events there are, by device and type; changes in the transaction of the event."""
+
+gallery_keys = Table(
+    "gallery_keys",
+    metadata,
+    _of_device(),
+    Column("key", Words, primary_key=True),
+    _required("body", Text),
+    _required("answer", JsonText),
+    _required("made", Moment),
+    Index("gallery_keys_made", "made"),
+)
+"""Uploads that came with a key, so that they can be sent again: a hash of the body, and what was answered."""
 
 pull_hosts = Table(
     "pull_hosts",
