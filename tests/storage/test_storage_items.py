@@ -16,6 +16,7 @@ from wayframe.model.items import (
     Group,
     Packet,
     Plugin,
+    SeenIdent,
     Stream,
     Webhook,
 )
@@ -81,6 +82,17 @@ async def test_settings_of_a_device(tables: ItemTables) -> None:
     assert found == {1: replace(apn, pending={"host": "b"}), 2: replace(apn, device_id=2)}
     await table.delete([1])
     assert [setting.device_id for setting in await table.all()] == [2]
+
+
+async def test_idents_of_channels(tables: ItemTables) -> None:
+    table = tables.idents
+    first = SeenIdent(id=11, channel_id=1, ident="0138", source="192.0.2.9:1", seen=NOW)
+    second = SeenIdent(id=12, channel_id=1, ident="0139", device_id=7, seen=NOW - 1)
+    await table.save([first, second], [])
+    assert await table.all() == [second, first]
+    await table.save([replace(second, seen=NOW + 1)], [11, 99])
+    assert await table.all() == [replace(second, seen=NOW + 1)]
+    await table.save([], [])
 
 
 def packet(number: int, device_id: int = 1) -> Packet:

@@ -1,4 +1,5 @@
-"""The stored items around devices: groups, streams, plugins, geofences, webhooks, the bin, assignments, raw traffic."""
+"""The stored items around devices: groups, streams, plugins, geofences, webhooks, the bin, assignments, idents, raw
+traffic."""
 
 from __future__ import annotations
 
@@ -123,10 +124,26 @@ class DeviceSetting(Struct, frozen=True, kw_only=True):
     """Time of the last change."""
 
 
+class SeenIdent(Struct, frozen=True, kw_only=True):
+    """An ident that came over a channel (rest-api.md 5.1)."""
+
+    id: int
+    """Given when it came first."""
+    channel_id: int
+    ident: str
+    device_id: int = 0
+    """The device it was last; 0: nobody registered it."""
+    source: str = ""
+    """`ip:port` it came from last."""
+    seen: float
+    """When it came last, Unix seconds."""
+
+
 class Packet(Struct, frozen=True, kw_only=True):
     """A piece of raw traffic of a device, as it went over the socket."""
 
     device_id: int
+    """Negative: of an ident that is no device, by its number in `SeenIdent`."""
     timestamp: float
     received: bool
     """True: from the device; False: to it."""

@@ -12,7 +12,7 @@ from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 from .gallery import GalleryTable
-from .items import AssignmentTable, DeviceSettingTable, ItemTables
+from .items import AssignmentTable, DeviceSettingTable, IdentTable, ItemTables
 from .logs import LogTable
 from .media import MediaTable
 from .messages import HistoryMessage, MessageStore
@@ -39,6 +39,7 @@ __all__ = [
     "DirectorySpool",
     "GalleryTable",
     "HistoryMessage",
+    "IdentTable",
     "ItemTable",
     "ItemTables",
     "LogTable",

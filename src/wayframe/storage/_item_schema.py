@@ -64,6 +64,13 @@ device_settings = Table(
     *_columns(current=JsonText, pending=JsonText, updated=Moment),
 )
 
+idents = Table(
+    "idents",
+    metadata,
+    Column("id", _INT64, primary_key=True, autoincrement=False),
+    *_columns(channel_id=_INT64, ident=Words, device_id=_INT64, source=Words, seen=Moment),
+)
+
 packets = Table(
     "packets",
     metadata,

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, update
 
-from wayframe.model.items import Assignment, DeletedItem, DeviceSetting, Geofence, Group, Plugin, Stream, Webhook
+from wayframe.model.items import (
+    Assignment,
+    DeletedItem,
+    DeviceSetting,
+    Geofence,
+    Group,
+    Plugin,
+    SeenIdent,
+    Stream,
+    Webhook,
+)
 
 from . import _item_schema as schema
 from ._rows import Rows
@@ -33,6 +43,7 @@ class ItemTables:
         self.deleted = Rows(db, schema.deleted_items, DeletedItem)
         self.assignments = AssignmentTable(db)
         self.settings = DeviceSettingTable(db)
+        self.idents = IdentTable(db)
 
 
 class AssignmentTable:
@@ -108,3 +119,26 @@ class DeviceSettingTable:
         chosen = self._db.among(schema.device_settings.c.device_id, device_ids)
         async with self._db.write() as conn:
             await conn.execute(delete(schema.device_settings).where(chosen))
+
+
+class IdentTable:
+    """Idents seen on channels."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._rows = Rows(db, schema.idents, SeenIdent)
+
+    async def all(self) -> list[SeenIdent]:
+        """Every ident, in the order in which they came last."""
+        async with self._db.read() as conn:
+            return self._rows.items(await conn.execute(self._rows.select().order_by(schema.idents.c.seen)))
+
+    async def save(self, changed: Sequence[SeenIdent], gone: Iterable[int]) -> None:
+        """Write these, new or known, and remove others by id, in one transaction."""
+        ids = [*gone, *(one.id for one in changed)]
+        if not ids:
+            return
+        async with self._db.write() as conn:
+            await conn.execute(delete(schema.idents).where(self._db.among(schema.idents.c.id, ids)))
+            if changed:
+                await conn.execute(insert(schema.idents), [self._rows.values(one) for one in changed])
