@@ -53,6 +53,10 @@ HIDDEN = (EventState.PENDING, EventState.DELETED)
 """In no list and no count."""
 OPEN = (EventState.QUEUED, EventState.PULLING)
 """A pull is wanted."""
+FRESH = (EventState.NEW, EventState.QUEUED, EventState.PULLING, EventState.FAILED)
+"""Known, and without bytes here: what upstream calls new."""
+SORTS = ("created", "name", "size")
+"""What lists can be sorted by; a `-` before it turns the order round."""
 
 
 class EventSource(StrEnum):
@@ -124,6 +128,31 @@ class GalleryEvent(Struct, frozen=True, kw_only=True):
     def visible(self) -> bool:
         """Whether lists and counts know it."""
         return self.state not in HIDDEN
+
+
+class EventQuery(Struct, frozen=True, kw_only=True):
+    """Which events of a device, in which order. Conditions add up."""
+
+    limit: int = 50
+    offset: int = 0
+    media_type: str | None = None
+    states: tuple[EventState, ...] | None = None
+    flagged: bool | None = None
+    viewer: str = ""
+    """Only events that this one has looked at: `user:7`, `token:3`."""
+    from_: float | None = None
+    to: float | None = None
+    """Bounds of the recording time, both inclusive."""
+    q: str = ""
+    """Part of the name, upper or lower case."""
+    sort: str = "-created"
+    """One of `SORTS`, with or without `-`. What is equal stands in the order of the ids, the same way round."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the counts of a device know how many there are in all."""
+        narrow = (self.states, self.flagged, self.from_, self.to)
+        return not self.viewer and not self.q and all(condition is None for condition in narrow)
 
 
 class EventCount(Struct, frozen=True, kw_only=True):
