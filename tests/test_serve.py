@@ -187,3 +187,25 @@ def test_it_stops_when_asked(serving: Serving) -> None:
     assert serving.process.wait(30) == 0
     lines = (serving.folder / "log").read_text().splitlines()
     assert any('"stopped"' in line for line in lines)
+
+
+def test_a_taken_port_is_named_before_anything_is_opened(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        number = other.getsockname()[1]
+        env = {**os.environ, **{env_name(port.setting): "0" for port in PORTS}, "WAYFRAME_HTTP_HOST": "127.0.0.1"}
+        env |= {"WAYFRAME_DATA_DIR": str(tmp_path / "data"), "WAYFRAME_GALLERY_PORT": str(number)}
+        done = subprocess.run(
+            [str(BIN / "wayframe"), "serve"],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"wayframe: gallery_port {number}: taken by another program: stop what listens there" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()

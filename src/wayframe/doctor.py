@@ -28,6 +28,7 @@ import httpx
 from wayframe.api.pages import PAGES
 from wayframe.certificates import RENEW_BEFORE, CertificateError, read, refusal, server_context
 from wayframe.config import Loaded, Settings, mask, show, unknown_variables
+from wayframe.config.ports import Port
 from wayframe.model import WayframeError
 from wayframe.storage.database import Database, DatabaseTooNew, check_revision, head_revision
 
@@ -151,26 +152,45 @@ async def _revision(database: Database) -> str | None:
 
 
 def _ports(settings: Settings) -> Iterator[Check]:
+    running = node_answers(settings)
     for port in settings.ports:
         number = getattr(settings, port.setting)
         name = f"port {number}"
+        problem = port_problem(settings, port)
         if number == 0:
             yield Check(name, State.OK, f"{port.setting} takes any free port")
-            continue
-        problem = _bind(getattr(settings, port.host_setting), number)
-        if problem is None:
+        elif problem is None:
             yield Check(name, State.OK, f"free ({port.what})")
-        elif problem == errno.EADDRINUSE and node_answers(settings):
+        elif running and problem.taken:
             yield Check(name, State.OK, f"in use while the node runs ({port.what})")
-        elif problem == errno.EADDRINUSE:
-            advice = f"stop what listens there (`ss -ltnp 'sport = :{number}'` names it) or change {port.setting}"
-            yield Check(name, State.FAIL, "taken by another program", advice)
-        elif problem == errno.EACCES:
-            advice = f"take a port above 1023 with {port.setting}, or give the service CAP_NET_BIND_SERVICE"
-            yield Check(name, State.FAIL, "this user may not bind it", advice)
         else:
-            advice = f"{port.host_setting} must be an address of this machine, or 0.0.0.0"
-            yield Check(name, State.FAIL, f"cannot bind: {os.strerror(problem)}", advice)
+            yield Check(name, State.FAIL, problem.what, problem.advice)
+
+
+@dataclass(frozen=True)
+class PortProblem:
+    """Why a port of ours cannot be listened on, and what to do about it."""
+
+    what: str
+    advice: str
+    taken: bool
+    """Somebody listens there already."""
+
+
+def port_problem(settings: Settings, port: Port) -> PortProblem | None:
+    """What keeps us from listening on a port, None where nothing does; found out by binding it for a moment."""
+    number = getattr(settings, port.setting)
+    problem = _bind(getattr(settings, port.host_setting), number)
+    if problem is None:
+        return None
+    if problem == errno.EADDRINUSE:
+        advice = f"stop what listens there (`ss -ltnp 'sport = :{number}'` names it) or change {port.setting}"
+        return PortProblem("taken by another program", advice, taken=True)
+    if problem == errno.EACCES:
+        advice = f"take a port above 1023 with {port.setting}, or give the service CAP_NET_BIND_SERVICE"
+        return PortProblem("this user may not bind it", advice, taken=False)
+    advice = f"{port.host_setting} must be an address of this machine, or 0.0.0.0"
+    return PortProblem(f"cannot bind: {os.strerror(problem)}", advice, taken=False)
 
 
 def _bind(host: str, number: int) -> int | None:

@@ -14,6 +14,7 @@ import typer
 from wayframe import logs
 from wayframe.config import Settings, load, unknown_variables
 
+from .errors import CommandError
 from .options import ConfigOption
 
 _log = structlog.get_logger("wayframe.cli")
@@ -24,6 +25,7 @@ def serve(config: ConfigOption = None) -> None:
     from wayframe.node import Node  # the whole house: loaded only where it is run
 
     settings = _prepared(config)
+    _ports_are_free(settings)
     run_loop(Node(settings).run())
 
 
@@ -49,6 +51,20 @@ def _prepared(config: ConfigOption) -> Settings:
     for sentence in unknown_variables(os.environ):
         _log.warning("setting_unknown", hint=sentence)
     return loaded.settings
+
+
+def _ports_are_free(settings: Settings) -> None:
+    """Say in one line a port which one cannot be had and what to do, before anything is opened."""
+    from wayframe.doctor import port_problem  # loads the database's code
+
+    found = [(port, port_problem(settings, port)) for port in settings.ports]
+    lines = [
+        f"{port.setting} {getattr(settings, port.setting)}: {problem.what}: {problem.advice}"
+        for port, problem in found
+        if problem is not None
+    ]
+    if lines:
+        raise CommandError("\n".join(lines))
 
 
 def _changed(origins: Mapping[str, str]) -> list[str]:
