@@ -12,6 +12,7 @@ from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 from .gallery import GalleryTable
+from .harvest import HarvestTable, HookCallTable, HookTable
 from .items import AssignmentTable, DeviceSettingTable, IdentTable, ItemTables
 from .logs import LogTable
 from .media import MediaTable
@@ -38,7 +39,10 @@ __all__ = [
     "DirectoryBlobs",
     "DirectorySpool",
     "GalleryTable",
+    "HarvestTable",
     "HistoryMessage",
+    "HookCallTable",
+    "HookTable",
     "IdentTable",
     "ItemTable",
     "ItemTables",

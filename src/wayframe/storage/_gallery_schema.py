@@ -48,6 +48,7 @@ EVENT_VISIBLE = text("gallery_events.state NOT IN ('pending', 'deleted')")
 EVENT_PENDING = text("gallery_events.state = 'pending'")
 EVENT_OPEN = text("gallery_events.state IN ('queued', 'pulling')")
 EVENT_HARVESTED = text("gallery_events.source = 'harvest'")
+EVENT_PICTURED = text("gallery_events.thumbnail <> ''")
 EVENT_FRESH = text("gallery_events.state IN ('new', 'queued', 'pulling', 'failed')")
 EVENT_FLAGGED = text("gallery_events.flagged AND gallery_events.state NOT IN ('pending', 'deleted')")
 EVENT_VIEWED = text("gallery_events.viewed AND gallery_events.state NOT IN ('pending', 'deleted')")
@@ -110,6 +111,7 @@ gallery_events = Table(
     Index("gallery_harvested", "device_id", "source_key", unique=True, **_local(EVENT_HARVESTED)),
     Index("gallery_open", "command_id", **_local(EVENT_OPEN)),
     Index("gallery_pending", "expires", **_local(EVENT_PENDING)),
+    Index("gallery_pictured", "id", **_local(EVENT_PICTURED)),
 )
 """Events of the gallery: one for each media file, and those whose bytes are still to come."""
 
