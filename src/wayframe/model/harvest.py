@@ -19,6 +19,8 @@ class Harvest(Struct, frozen=True, kw_only=True):
     """Media types that are noted; empty: all."""
     thumbnails: bool = False
     """Whether thumbnails that the device names are fetched before the bytes are."""
+    started_by: int
+    """Token of whoever started it; a person's is negative. What it does by itself is logged as theirs."""
     last_run: float = 0.0
     """When the last run ended, Unix seconds; 0 for none."""
     last_error: str = ""

@@ -20,6 +20,7 @@ gallery_harvests = Table(
     Column("auto_pull", Boolean, nullable=False),
     Column("types", JsonText, nullable=False),
     Column("thumbnails", Boolean, nullable=False),
+    Column("started_by", _INT64, nullable=False),
     Column("last_run", Moment, nullable=False),
     Column("last_error", Words, nullable=False),
     Column("next_run", Moment, nullable=False),

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("auto_pull", sa.Boolean(), nullable=False),
         sa.Column("types", sa.Text(), nullable=False),
         sa.Column("thumbnails", sa.Boolean(), nullable=False),
+        sa.Column("started_by", sa.BigInteger(), nullable=False),
         sa.Column("last_run", sa.BigInteger(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=False),
         sa.Column("next_run", sa.BigInteger(), nullable=False),
