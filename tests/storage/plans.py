@@ -14,11 +14,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from wayframe.model import StoredMessage
-from wayframe.model.gallery import EventState
+from wayframe.model.gallery import FRESH, EventQuery, EventState
 from wayframe.storage import (
     CommandTable,
     Database,
     DeviceTable,
+    GalleryKeyTable,
     GalleryTable,
     LogTable,
     MediaTable,
@@ -26,7 +27,10 @@ from wayframe.storage import (
     PacketTable,
 )
 
-GROWING = ("media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts", "packets")
+GROWING = (
+    "media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts", "gallery_keys",
+    "packets",
+)  # fmt: skip
 OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "gallery_open", "gallery_pending")
 """Indexes that hold only what is still to be done."""
 
@@ -41,10 +45,16 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "media expired": lambda db: MediaTable(db).expired(1e9),
     "media sums of some": lambda db: MediaTable(db).sums([1, 2]),
     "media delete": lambda db: MediaTable(db).delete(["A", "B"]),
-    "events of a device": lambda db: GalleryTable(db).page(1, limit=50, offset=100),
-    "events of a type": lambda db: GalleryTable(db).page(1, limit=50, offset=0, media_type="video"),
-    "events in a state": lambda db: GalleryTable(db).page(1, limit=50, offset=0, states=[EventState.FAILED]),
-    "events between": lambda db: GalleryTable(db).page(1, limit=50, offset=0, from_=5, to=6, flagged=True),
+    "events of a device": lambda db: GalleryTable(db).page(1, EventQuery(offset=100)),
+    "events of a type": lambda db: GalleryTable(db).page(1, EventQuery(media_type="video")),
+    "events that failed": lambda db: GalleryTable(db).page(1, EventQuery(states=(EventState.FAILED,))),
+    "events with bytes": lambda db: GalleryTable(db).page(1, EventQuery(states=(EventState.STORED, EventState.PULLED))),
+    "events between": lambda db: GalleryTable(db).page(1, EventQuery(from_=5, to=6, flagged=False)),
+    "events flagged of a type": lambda db: GalleryTable(db).page(1, EventQuery(flagged=True, media_type="video")),
+    "events viewed": lambda db: GalleryTable(db).page(1, EventQuery(viewer="token:1", sort="name")),
+    "events searched": lambda db: GalleryTable(db).page(1, EventQuery(q="clip", states=FRESH, sort="-size")),
+    "events by name": lambda db: GalleryTable(db).page(1, EventQuery(sort="name", q="a")),
+    "events by size": lambda db: GalleryTable(db).page(1, EventQuery(sort="-size", media_type="video")),
     "event by id": lambda db: GalleryTable(db).get("evt_1"),
     "event of a file": lambda db: GalleryTable(db).of_file("AB"),
     "event by name": lambda db: GalleryTable(db).named(1, "a.jpg", "a"),
@@ -53,6 +63,8 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "events to pull": lambda db: GalleryTable(db).open_pulls(),
     "events of stale links": lambda db: GalleryTable(db).stale_links(5),
     "event counts": lambda db: GalleryTable(db).counts(1),
+    "upload key": lambda db: GalleryKeyTable(db).of_device(1, "k"),
+    "upload keys purged": lambda db: GalleryKeyTable(db).purge(5),
     "event thumbnails": lambda db: GalleryTable(db).thumbnails(),
     "event removal": lambda db: GalleryTable(db).remove("evt_1"),
     "device delete": lambda db: DeviceTable(db).delete([3]),

@@ -155,6 +155,18 @@ class EventQuery(Struct, frozen=True, kw_only=True):
         return not self.viewer and not self.q and all(condition is None for condition in narrow)
 
 
+class UploadKey(Struct, frozen=True, kw_only=True):
+    """A key by which an upload may be sent again (gallery-api.md C8)."""
+
+    device_id: int
+    key: str
+    body: str
+    """SHA-256 of what came with it, in hex."""
+    answer: Json
+    """What was answered; None: it was begun, and not answered before a crash."""
+    made: float
+
+
 class EventCount(Struct, frozen=True, kw_only=True):
     """How many visible events of one device and type there are."""
 

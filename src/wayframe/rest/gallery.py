@@ -17,17 +17,17 @@ import msgspec
 from wayframe.model import BadRequest, Json, NotFound, Unauthorized, WayframeError
 from wayframe.services import Caller, Entry, Services
 from wayframe.services import gallery_shapes as shapes
-from wayframe.services.gallery import EventQuery
+from wayframe.services.gallery import viewer_of
 
 from .api import RestApi
 from .exchange import Request, Response, WrongMethod
+from .gallery_queries import decimal, event_query, switch, whole
 
 _CODES = {
     400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
     408: "slow_body", 409: "conflict", 410: "gone", 411: "length_required", 413: "too_large", 415: "unsupported",
     416: "bad_range", 422: "no_source", 429: "too_many_requests", 503: "unavailable", 507: "store_full",
 }  # fmt: skip
-MAX_LIMIT = 1000
 _MOST_WAIT_S = 60.0
 _WAIT_S = 10.0
 
@@ -196,17 +196,9 @@ async def paths(call: GalleryCall) -> Response:
 
 
 async def events(call: GalleryCall) -> Response:
-    """The events of a device, newest first: a bare array."""
+    """The events of a device: a bare array."""
     query = call.request.query
-    asked = EventQuery(
-        limit=_number(query, "limit", 50, 1, MAX_LIMIT),
-        offset=_number(query, "offset", 0, 0, 2**53),
-        media_type=shapes.media_type(query.get("media_type")),
-        states=shapes.states(query["state"]) if query.get("state") else None,
-        flagged=switch(query, "flagged"),
-        from_=_time(query, "from"),
-        to=_time(query, "to"),
-    )
+    asked = event_query(query, viewer_of(call.caller))
     found, total = await call.services.gallery.events.events(call.caller, call.entry, asked)
     headers = {} if total is None else {"X-Total-Count": str(total)}
     if len(found) == asked.limit and (total is None or asked.offset + asked.limit < total):
@@ -247,7 +239,7 @@ async def register(call: GalleryCall) -> Response:
 async def upload_url(call: GalleryCall) -> Response:
     """Links that take a file, and a thumbnail, by PUT without a token."""
     query = call.request.query
-    life_s = float(_number(query, "expires", 900, 10, 7 * 86400))
+    life_s = float(whole(query, "expires", 900, 10, 7 * 86400))
     reserved = await call.services.gallery.links.reserve(
         call.entry,
         query.get("filename", ""),
@@ -272,7 +264,7 @@ async def stats(call: GalleryCall) -> Response:
 async def pull(call: GalleryCall) -> Response:
     """Fetch the bytes from the device; waits a while, then says how far it is."""
     found = await call.services.gallery.events.event(call.entry, call.event)
-    wait_s = _decimal(call.request.query, "wait", _WAIT_S, _MOST_WAIT_S)
+    wait_s = decimal(call.request.query, "wait", _WAIT_S, _MOST_WAIT_S)
     pulled = await call.services.gallery.pulls.pull(call.caller, call.entry, found, wait_s)
     body = {
         "success": pulled.done, "eventId": found.id, "event_id": found.id, "state": str(pulled.event.state),
@@ -326,46 +318,3 @@ GALLERY_ROUTES: tuple[GalleryRoute, ...] = (
 _TABLE: dict[tuple[str, ...], dict[str, GalleryRoute]] = {}
 for _route in GALLERY_ROUTES:
     _TABLE.setdefault(_route.key, {})[_route.method] = _route
-
-
-def _number(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
-    text = query.get(name, "").strip()
-    if not text:
-        return default
-    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else -1
-    if not least <= value <= most:
-        raise BadRequest(f"{name} must be a whole number from {least} to {most}, got {text[:50]!r}")
-    return value
-
-
-def _decimal(query: Mapping[str, str], name: str, default: float, most: float) -> float:
-    text = query.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= most:
-        raise BadRequest(f"{name} must be a number from 0 to {most:g}, got {text[:50]!r}")
-    return value
-
-
-def switch(query: Mapping[str, str], name: str) -> bool | None:
-    """An optional `true` or `false`. Raises BadRequest."""
-    text = query.get(name, "").strip().lower()
-    if not text:
-        return None
-    if text not in ("true", "false", "1", "0"):
-        raise BadRequest(f"{name} must be true or false, got {text[:50]!r}")
-    return text in ("true", "1")
-
-
-def _time(query: Mapping[str, str], name: str) -> float | None:
-    text = query.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        return shapes.moment(float(text), name)
-    except ValueError:
-        return shapes.moment(text, name)

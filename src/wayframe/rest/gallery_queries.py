@@ -1,4 +1,4 @@
-"""Query variables of the gallery API, checked: every refusal names the variable and its rule (gallery-api.md C7, C13)."""
+"""Query variables of the gallery API, checked: a refusal names the variable and its rule (gallery-api.md C7, C13)."""
 
 from __future__ import annotations
 

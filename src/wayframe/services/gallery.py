@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 from msgspec import UNSET
 
@@ -27,7 +28,16 @@ from wayframe.model import (
     Unavailable,
     WayframeError,
 )
-from wayframe.model.gallery import EventSource, EventState, GalleryEvent, event_id, stem, type_of_file, type_of_name
+from wayframe.model.gallery import (
+    EventQuery,
+    EventSource,
+    EventState,
+    GalleryEvent,
+    event_id,
+    stem,
+    type_of_file,
+    type_of_name,
+)
 from wayframe.storage import Blob, BlobStore, BlobWriter, GalleryTable
 
 from . import gallery_shapes as shapes
@@ -51,24 +61,6 @@ _VIEWERS = 200
 """Who looked at an event is remembered for so many; the oldest go."""
 _NAMES = 10_000
 _MAX_OFFSET = 2**31
-
-
-@dataclass(frozen=True, slots=True)
-class EventQuery:
-    """Which events of a device."""
-
-    limit: int = 50
-    offset: int = 0
-    media_type: str | None = None
-    states: Sequence[EventState] | None = None
-    flagged: bool | None = None
-    from_: float | None = None
-    to: float | None = None
-
-    @property
-    def counted(self) -> bool:
-        """Whether the counters know how many there are in all."""
-        return self.states is None and self.flagged is None and self.from_ is None and self.to is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,27 +178,15 @@ class Gallery:
     # --- reading ------------------------------------------------------------------------------------------------
 
     async def events(self, caller: Caller, entry: Entry, query: EventQuery) -> tuple[list[dict[str, Json]], int | None]:
-        """Events of a device, newest first, and how many there are in all where that is known."""
-        events, files = await self._table.page(
-            entry.id,
-            limit=query.limit,
-            offset=min(query.offset, _MAX_OFFSET),
-            media_type=query.media_type,
-            states=query.states,
-            flagged=query.flagged,
-            from_=query.from_,
-            to=query.to,
-        )
-        viewer = _viewer(caller)
-        shown = [event_view(event, files.get(event.file_uuid), self._links, viewer) for event in events]
-        if not query.counted:
-            return shown, None
-        counts = await self._table.counts(entry.id)
-        return shown, sum(one.events for one in counts if query.media_type in (None, one.media_type))
+        """Events of a device, and how many fit in all where that is known."""
+        chosen = msgspec.structs.replace(query, offset=min(query.offset, _MAX_OFFSET))
+        events, files, total = await self._table.page(entry.id, chosen)
+        viewer = viewer_of(caller)
+        return [event_view(event, files.get(event.file_uuid), self._links, viewer) for event in events], total
 
     async def view(self, caller: Caller, event: GalleryEvent) -> dict[str, Json]:
         """One event as the API shows it."""
-        return event_view(event, await self._media.get(event.file_uuid), self._links, _viewer(caller))
+        return event_view(event, await self._media.get(event.file_uuid), self._links, viewer_of(caller))
 
     async def stats(self, entry: Entry) -> dict[str, Json]:
         """Counts and sizes by type (A5), without looking at the events."""
@@ -221,7 +201,7 @@ class Gallery:
         if asked.flagged is not UNSET:
             changes["flagged"] = asked.flagged
         if asked.viewed is not UNSET:
-            viewer = _viewer(caller)
+            viewer = viewer_of(caller)
             others = [known for known in event.viewed_by if known != viewer]
             changes["viewed_by"] = [*others, viewer][-_VIEWERS:] if asked.viewed else others
         about: dict[str, Json] = {}
@@ -409,5 +389,6 @@ class Gallery:
         return self._storing.setdefault(device_id, asyncio.Lock())
 
 
-def _viewer(caller: Caller) -> str:
+def viewer_of(caller: Caller) -> str:
+    """Who looks, as events remember it."""
     return f"user:{-caller.token.id}" if caller.token.id < 0 else f"token:{caller.token.id}"

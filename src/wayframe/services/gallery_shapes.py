@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wayframe.model import BadRequest, Json, MediaFile
-from wayframe.model.gallery import MEDIA_TYPES, EventCount, EventState, GalleryEvent
+from wayframe.model.gallery import FRESH, HIDDEN, MEDIA_TYPES, EventCount, EventState, GalleryEvent
 
 from .links import Links
 
@@ -21,11 +21,12 @@ MAX_METADATA = 64 * 1024
 _MAX_DEPTH = 32
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999."""
-_FOUR = {
-    "new": (EventState.NEW, EventState.QUEUED, EventState.PULLING, EventState.FAILED),
+STATES: dict[str, tuple[EventState, ...]] = {
+    **{str(state): (state,) for state in EventState if state not in HIDDEN},
+    "new": FRESH,
     "pulled": (EventState.STORED, EventState.PULLED),
 }
-"""The two of upstream's four states that are states."""
+"""What a list may be asked for: our states, and as upstream has them `new` and `pulled`, which stand for several."""
 
 
 class Declared(Struct, frozen=True, kw_only=True):
@@ -67,16 +68,6 @@ def media_type(value: str | None) -> str | None:
     if value not in MEDIA_TYPES:
         raise BadRequest(f"media_type must be one of {', '.join(MEDIA_TYPES)}; got {value[:50]!r}")
     return value
-
-
-def states(value: str) -> list[EventState]:
-    """A state of ours, or `new` and `pulled` as upstream has them. Raises `BadRequest`."""
-    if value in _FOUR:
-        return [*_FOUR[value]]
-    known = [str(state) for state in EventState if state not in (EventState.PENDING, EventState.DELETED)]
-    if value not in known:
-        raise BadRequest(f"state must be one of {', '.join(known)}; got {value[:50]!r}")
-    return [EventState(value)]
 
 
 def metadata(text: str) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from .commands import CommandTable
 from .database import Database, DatabaseTooNew
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 from .gallery import GalleryTable
+from .gallery_keys import GalleryKeyTable
 from .harvest import HarvestTable, HookCallTable, HookTable
 from .items import AssignmentTable, DeviceSettingTable, IdentTable, ItemTables
 from .logs import LogTable
@@ -38,6 +39,7 @@ __all__ = [
     "DeviceTable",
     "DirectoryBlobs",
     "DirectorySpool",
+    "GalleryKeyTable",
     "GalleryTable",
     "HarvestTable",
     "HistoryMessage",

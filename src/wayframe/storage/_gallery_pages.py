@@ -60,7 +60,7 @@ def order(sort: str) -> list[ColumnElement[Any]]:
     return [column.desc() if sort.startswith("-") else column.asc() for column in columns]
 
 
-def counting(device_id: int, query: EventQuery) -> Select[tuple[int]]:
+def counting(device_id: int, query: EventQuery) -> Select[int]:
     """How many fit, up to one more than `MOST_COUNTED`."""
     first = select(literal(1)).select_from(schema.gallery_events).where(*conditions(device_id, query))
     return select(func.count()).select_from(first.limit(MOST_COUNTED + 1).subquery())

@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wayframe.model import Conflict, MediaFile
-from wayframe.model.gallery import EventCount, EventSource, EventState, GalleryEvent, event_of, fingerprint
+from wayframe.model.gallery import EventCount, EventQuery, EventSource, EventState, GalleryEvent, event_of, fingerprint
 
+from . import _gallery_pages as pages
 from . import _gallery_schema as schema
-from ._rows import Rows, between
+from ._rows import Rows
 from .database import Database
 from .schema import media as media_table
 
@@ -55,29 +56,23 @@ class GalleryTable(Rows[GalleryEvent]):
     # --- reading ------------------------------------------------------------------------------------------------
 
     async def page(
-        self,
-        device_id: int,
-        *,
-        limit: int,
-        offset: int,
-        media_type: str | None = None,
-        states: Sequence[EventState] | None = None,
-        flagged: bool | None = None,
-        from_: float | None = None,
-        to: float | None = None,
-    ) -> tuple[list[GalleryEvent], dict[str, MediaFile]]:
-        """Visible events of a device, newest first, with the files they have (by uuid), as of one moment."""
-        query = self.select().where(_C.device_id == device_id, schema.EVENT_VISIBLE, *between(_C.created, from_, to))
-        if media_type is not None:
-            query = query.where(_C.media_type == media_type)
-        if states is not None:
-            query = query.where(_C.state.in_(states))
-        if flagged is not None:
-            query = query.where(_C.flagged.is_(flagged))
-        query = query.order_by(_C.created.desc(), _C.id.desc()).limit(limit).offset(offset)
+        self, device_id: int, query: EventQuery
+    ) -> tuple[list[GalleryEvent], dict[str, MediaFile], int | None]:
+        """Events of a device, the files they have (by uuid), and how many events fit in all; as of one moment.
+
+        How many is None where neither the page nor the counts say it, and there are more than some thousand.
+        """
+        chosen = self.select().where(*pages.conditions(device_id, query)).order_by(*pages.order(query.sort))
         async with self._db.read() as conn:
-            events = self.items(await conn.execute(query))
-            return events, await self._files(conn, events)
+            events = self.items(await conn.execute(chosen.limit(query.limit).offset(query.offset)))
+            if query.counted:
+                counts = await self._counts(conn, device_id)
+                total = sum(one.events for one in counts if query.media_type in (None, one.media_type))
+                return events, await self._files(conn, events), total
+            if len(events) < query.limit and (events or not query.offset):
+                return events, await self._files(conn, events), query.offset + len(events)
+            seen = int((await conn.execute(pages.counting(device_id, query))).scalar_one())
+            return events, await self._files(conn, events), seen if seen <= pages.MOST_COUNTED else None
 
     async def _files(self, conn: AsyncConnection, events: Sequence[GalleryEvent]) -> dict[str, MediaFile]:
         uuids = [event.file_uuid for event in events if event.file_uuid]
@@ -136,9 +131,12 @@ class GalleryTable(Rows[GalleryEvent]):
 
     async def counts(self, device_id: int) -> list[EventCount]:
         """The counts of a device, by type; none for types without events."""
-        query = select(*_COUNTS.c).where(_COUNTS.c.device_id == device_id).order_by(_COUNTS.c.media_type)
         async with self._db.read() as conn:
-            counts = [EventCount(**row._mapping) for row in await conn.execute(query)]
+            return await self._counts(conn, device_id)
+
+    async def _counts(self, conn: AsyncConnection, device_id: int) -> list[EventCount]:
+        query = select(*_COUNTS.c).where(_COUNTS.c.device_id == device_id).order_by(_COUNTS.c.media_type)
+        counts = [EventCount(**row._mapping) for row in await conn.execute(query)]
         return [count for count in counts if count.events]
 
     async def thumbnails(self) -> set[str]:
