@@ -36,6 +36,7 @@ ENV = Environment(now=100)
 
 CHOSEN: list[tuple[str, list[int]]] = [
     ("all", [1, 2, 3, 4]), (" all ", [1, 2, 3, 4]), ("3", [3]), ("003", [3]), (" 3 , 1 , 3 ", [1, 3]), ("9,1", [1]),
+    ("all,count=3", [1, 2]), (" all , {on}, name=R*", [1]),
     ("name=Red", [1]), ("name==Red", [1]), ("name = Red ", [1]), ("name=red", []), ("name=R*", [1, 2]),
     ("name=?ed", [1]),
     ("name='Red, blue'", [2]), ('name="Red, blue"', [2]), ("name=R*blue", [2]), ("name='R*'", []),
@@ -67,7 +68,8 @@ def test_selection(text: str, ids: list[int]) -> None:
 
 REFUSED = [
     ("", "selector"), (" ", "selector"), (",", "selector"), ("1,", "selector"), ("1,,2", "selector"),
-    ("ALL", "selector"), ("all,1", "selector"), ("1,all", "selector"), ("-1", "selector"), ("1.5", "selector"),
+    ("ALL", "selector"), ("all,1", "selector"), ("1,all", "selector"), ("all,", "selector"),
+    ("all,count=3,1", "selector"), ("count=3,all", "selector"), ("all,all", "selector"), ("-1", "selector"), ("1.5", "selector"),
     ("9007199254740992", "selector"), ("9" * 300, "selector"), ("²", "selector"), ("name", "selector"),
     ("=1", "selector"), ("na-me=1", "selector"), ("$name=1", "selector"), ("#name=1", "selector"),
     ("{on", "selector"), ("{on}x", "selector"), ("{on}{on}", "selector"), ("{'}", "selector"), ("name='x", "selector"),

@@ -1,6 +1,7 @@
 """Selectors: the path segment that names the items a request works on (reference selectors.md, sections 1, 2 and 5).
 
-selector = "all" | element { "," element }      element = id | field "=" value | "{" expression "}"
+selector = "all" { "," condition } | element { "," element }
+element = id | condition      condition = field "=" value | "{" expression "}"
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .limits import MAX_INTEGER, MAX_TEXT
 from .predicates import Test
 from .tokens import NAME, QUOTED, check_name, read_string
 
+_ALL_AND = re.compile(r"\s*all\s*,")
 _BLANKS = re.compile(r"\s*")
 _EQUALS = re.compile(r"\s*==?\s*")
 _PLAIN_VALUE = re.compile(r"[^,]*")
@@ -126,7 +128,8 @@ def compile_selector(text: str) -> Selector:
         raise RefusedError(ErrorKind.LIMIT, f"a selector may have {MAX_TEXT} characters, got {len(text)}")
     if text.strip() == "all":
         return Selector(text, None, (), ())
-    elements = list(_elements(text))
+    among_all = _ALL_AND.match(text)
+    elements = list(_elements(text, among_all.end() if among_all else 0))
     ids = sorted({element for element in elements if isinstance(element, int)})
     return Selector(
         text,
@@ -136,11 +139,13 @@ def compile_selector(text: str) -> Selector:
     )
 
 
-def _elements(text: str) -> Iterable[int | FieldCondition | Expression]:
-    position = 0
+def _elements(text: str, position: int) -> Iterable[int | FieldCondition | Expression]:
+    among_all = position > 0
     while True:
         begin = _skip_blanks(text, position)
         element, end = _element(text, begin)
+        if among_all and isinstance(element, int):
+            raise SelectorError("all cannot be combined with ids", begin + 1)
         yield element
         end = _skip_blanks(text, end)
         if end == len(text):
@@ -197,7 +202,7 @@ def _condition(field: str, text: str, begin: int) -> tuple[FieldCondition, int]:
 
 def _id(text: str, begin: int) -> int:
     if text == "all":
-        raise SelectorError("all cannot be combined with other elements", begin + 1)
+        raise SelectorError("all goes first, and cannot be combined with ids", begin + 1)
     if not text:
         raise SelectorError("the selector has an empty element", begin + 1)
     if not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) < MAX_INTEGER):
