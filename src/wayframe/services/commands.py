@@ -178,13 +178,29 @@ class Commands:
 
     async def execute(
         self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
+    def next_id(self) -> int:
+        """The id of a command that is about to be queued with `enqueue_as`."""
+        return self._ids.next()
+
+    async def enqueue_as(self, command_id: int, caller: Caller, entry: Entry, body: Json) -> None:
+        """Queue a command whose id was written down before, since its answer may come at once. Raises what is wrong."""
+        _, errors = await self._create(caller, [entry], [body], queued=True, command_id=command_id)
+        if errors:
+            raise errors[0]
+
     ) -> tuple[list[dict[str, Json]], list[WayframeError]]:
         """Carry commands out now, together, and wait for each up to its timeout."""
         created, errors = await self._create(caller, entries, bodies, queued=False)
         return list(await asyncio.gather(*(self._wait(opened) for opened in created))), errors
 
     async def _create(
-        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json], *, queued: bool
+        self,
+        caller: Caller,
+        entries: Sequence[Entry],
+        bodies: Sequence[Json],
+        *,
+        queued: bool,
+        command_id: int = 0,
     ) -> tuple[list[_Open], list[WayframeError]]:
         created: list[tuple[Entry, Command]] = []
         errors: list[WayframeError] = []
@@ -194,7 +210,7 @@ class Commands:
                 try:
                     if room <= 0:
                         raise _too_many(entry)
-                    created.append((entry, self._new(entry, body, position, queued)))
+                    created.append((entry, self._new(entry, body, position, queued, command_id)))
                     room -= 1
                 except WayframeError as error:
                     errors.append(error)
@@ -208,7 +224,7 @@ class Commands:
             self.wake(item.entry)
         return opened, errors
 
-    def _new(self, entry: Entry, body: Json, position: int, queued: bool) -> Command:
+    def _new(self, entry: Entry, body: Json, position: int, queued: bool, command_id: int) -> Command:
         parsed = parse_body(CommandBody, body)
         self._directory.catalogue.check_command(entry.device.device_type_id, parsed.name, parsed.properties)
         if parsed.condition:
@@ -223,8 +239,9 @@ class Commands:
         else:
             expires = now + (600 if parsed.ttl is UNSET else parsed.ttl)
         return Command(
-            id=self._ids.next(), device_id=entry.id, cid=entry.cid, name=parsed.name, properties=parsed.properties,
-            queued=queued, timestamp=now, expires=expires, position=position, priority=parsed.priority,
+            id=command_id or self._ids.next(), device_id=entry.id, cid=entry.cid, name=parsed.name,
+            properties=parsed.properties, queued=queued, timestamp=now, expires=expires, position=position,
+            priority=parsed.priority,
             max_attempts=parsed.max_attempts, condition=parsed.condition, meta=parsed.meta,
         )  # fmt: skip
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from wayframe.bus import Bus
 from wayframe.model import Clock
-from wayframe.storage import BlobStore, Database, GalleryTable, PullHostTable, StateTable, UserTable
+from wayframe.storage import (
+    BlobStore,
+    Database,
+    GalleryKeyTable,
+    GalleryTable,
+    PullHostTable,
+    StateTable,
+    UserTable,
+)
 
 from .commands import Commands
 from .directory import Directory
@@ -20,6 +28,7 @@ from .processing import Processing
 from .pull_hosts import PullHosts
 from .pulls import Pulls
 from .signing import Signing
+from .upload_keys import UploadKeys
 from .upload_links import UploadLinks
 from .users import Users
 
@@ -44,6 +53,7 @@ class GalleryRooms:
 
     events: Gallery
     links: UploadLinks
+    keys: UploadKeys
     pulls: Pulls
     hosts: PullHosts
     folders: DropFolders
@@ -66,6 +76,7 @@ class GalleryRooms:
         """Called every minute."""
         await self.signing.rotate()
         await self.links.sweep()
+        await self.keys.sweep()
 
 
 def gallery_rooms(
@@ -109,4 +120,5 @@ def gallery_rooms(
     )
     folders = DropFolders(settings.drop_dir, settings.public_drop_dir)
     users = Users(UserTable(db), directory, signing, clock)
-    return GalleryRooms(events, upload_links, pulls, hosts, folders, users, signing)
+    keys = UploadKeys(GalleryKeyTable(db), clock)
+    return GalleryRooms(events, upload_links, keys, pulls, hosts, folders, users, signing)

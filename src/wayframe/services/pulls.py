@@ -11,7 +11,7 @@ import contextlib
 import os
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from wayframe.model.gallery import (
     event_id,
     type_of_name,
 )
+from wayframe.model.query import HistoryQuery
 from wayframe.storage import BlobStore, GalleryTable
 
 from .background import Background
@@ -79,7 +80,7 @@ class Pulled:
 
 @dataclass(slots=True)
 class _Watch:
-    """Somebody who waits for events to end."""
+    """Callers who wait for events to end."""
 
     ends: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
 
@@ -88,12 +89,18 @@ class _Watch:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self, event_key: str, wait_s: float) -> None:
+    @contextlib.contextmanager
+    def waiting(self, event_key: str) -> Iterator[asyncio.Future[None]]:
+        """Done when the event ends; from now on nothing is missed."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ends.setdefault(event_key, []).append(waiter)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await waiter
+        waiters = self.ends.setdefault(event_key, [])
+        waiters.append(waiter)
+        try:
+            yield waiter
+        finally:
+            waiters.remove(waiter)
+            if not waiters and self.ends.get(event_key) is waiters:
+                del self.ends[event_key]
 
 
 class Pulls:
@@ -163,11 +170,18 @@ class Pulls:
         if mine:
             self._asked[mine[0]["id"]] = event.id
             await self._table.change(event.id, command_id=mine[0]["id"])
-        elif event.command_id:
+        elif event.command_id and await self._was_queued(entry, event.command_id):
             # Its file would have filled the event.
             await self._failed(event, "the command ended while the server was down, without a file")
         else:
-            await self._table.change(event.id, state=EventState.NEW)
+            await self._table.change(event.id, state=EventState.NEW, command_id=0)
+
+    async def _was_queued(self, entry: Entry, command_id: int) -> bool:
+        """Whether a command came as far as its queue, before it ended."""
+        try:
+            return bool(await self._commands.results([entry], HistoryQuery(), str(command_id)))
+        except NotFound:
+            return False
 
     def _sweep_parts(self, known: set[str]) -> None:
         for path in self._parts.iterdir():
@@ -218,13 +232,16 @@ class Pulls:
             NoSource: nothing says where the bytes are.
             BadRequest: too many files of this device wait already.
         """
-        if not event.file_uuid:
-            async with self._asking:
-                event = await self._current(event)
-                if not event.file_uuid and event.state not in OPEN:
-                    event = await self._ask(caller, entry, event)
+        with self._watch.waiting(event.id) as ended:
+            if not event.file_uuid:
+                async with self._asking:
+                    event = await self._current(event)
+                    if not event.file_uuid and event.state not in OPEN:
+                        event = await self._ask(caller, entry, event)
             if not event.file_uuid and wait_s:
-                await self._watch.wait(event.id, wait_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await ended
                 event = await self._current(event)
         job = self._jobs.get(entry.id, {}).get(event.id)
         return Pulled(event, bool(event.file_uuid), job.received if job is not None else 0)
@@ -239,14 +256,18 @@ class Pulls:
         wish = _command_of(self._directory, entry, event)
         fresh: dict[str, Any] = {"attempts": 0, "error": "", "not_before": 0.0, "expires": self._clock.now() + _TTL_S}
         if wish is not None:
-            body = {**wish, "ttl": int(_TTL_S), "meta": {"gallery_event": event.id}}
-            await self._table.change(event.id, state=EventState.QUEUED, command_id=0, **fresh)
-            created, errors = await self._commands.enqueue(caller, [entry], [body])
-            if errors:
-                await self._table.change(event.id, state=event.state)
-                raise errors[0]
-            self._asked[created[0]["id"]] = event.id
-            return await self._table.change(event.id, OPEN, command_id=created[0]["id"])
+            # The event knows its command before the device does: a file may come as soon as that hears of it.
+            number = self._commands.next_id()
+            queued = await self._table.change(event.id, state=EventState.QUEUED, command_id=number, **fresh)
+            self._asked[number] = event.id
+            try:
+                body = {**wish, "ttl": int(_TTL_S), "meta": {"gallery_event": event.id}}
+                await self._commands.enqueue_as(number, caller, entry, body)
+            except WayframeError:
+                self._asked.pop(number, None)
+                await self._table.change(event.id, state=event.state, command_id=0, expires=0.0)
+                raise
+            return queued
         access = await self._hosts.access(entry.id)
         if access is None or not access.within(event.source_key):
             raise NoSource(

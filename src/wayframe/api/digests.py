@@ -1,0 +1,62 @@
+"""What a sender says its bytes hash to, and whether they do: `Content-Digest` (RFC 9530) and `X-Checksum-SHA256`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+
+from wayframe.model import BadRequest
+
+_HEX = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+_MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*", re.ASCII)
+"""A member of the dictionary: an algorithm, and a byte sequence (RFC 9651, 3.2 and 3.3.5)."""
+
+
+class ContentDigest:
+    """The SHA-256 of a whole body as it was sent, compared with the one announced; of no cost where none was."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """Raises BadRequest where `Content-Digest` cannot be read. Other algorithms than sha-256 say nothing here."""
+        self._announced = _announced(headers.get("content-digest", ""))
+        self._hash = hashlib.sha256()
+
+    def update(self, piece: bytes) -> None:
+        """The next bytes of the body."""
+        if self._announced:
+            self._hash.update(piece)
+
+    def check(self) -> None:
+        """The body is whole. Raises BadRequest where it is another than announced."""
+        if self._announced and self._hash.digest() != self._announced:
+            found = base64.b64encode(self._hash.digest()).decode()
+            raise BadRequest(f"Content-Digest does not fit: the body has sha-256=:{found}:")
+
+
+def _announced(text: str) -> bytes:
+    """The digest by SHA-256, empty if there is none. Raises BadRequest."""
+    if not text.strip():
+        return b""
+    members = [_MEMBER.fullmatch(part) for part in text.split(",")]
+    if not all(members):
+        raise BadRequest("Content-Digest must be as RFC 9530 has it: sha-256=:BASE64:")
+    digests = {member[1]: member[2] for member in members if member is not None}
+    if "sha-256" not in digests:
+        return b""
+    try:
+        digest = base64.b64decode(digests["sha-256"], validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != 32:
+        raise BadRequest("Content-Digest: sha-256 must be 32 bytes in base 64")
+    return digest
+
+
+def file_checksum(headers: Mapping[str, str]) -> str:
+    """`X-Checksum-SHA256`: what the file alone hashes to, in hex; empty if nothing was said. Raises BadRequest."""
+    said = headers.get("x-checksum-sha256", "").strip()
+    if said and not _HEX.fullmatch(said):
+        raise BadRequest("X-Checksum-SHA256 must be 64 hex digits")
+    return said.lower()
