@@ -11,8 +11,7 @@ import structlog
 from wayframe.model import Forbidden, Ids, TooManyRequests, Unauthorized
 from wayframe.model.log_codes import Log
 from wayframe.mqtt import V5, V31, Connect, Connection, Properties, Reason, Session
-from wayframe.rest.handlers.auth import token_info
-from wayframe.services import Directory
+from wayframe.services import Directory, token_view
 
 from .clients import Client
 from .keeper import Keeper
@@ -187,7 +186,7 @@ def _greeting(client: Client, connection: Connection, packet: Connect, present: 
     said: Properties = {}
     if connection.keep_alive != packet.keep_alive:
         said["server_keep_alive"] = connection.keep_alive
-    told = [("token", _encode(token_info(client.who.token)).decode())]
+    told = [("token", _encode(token_view(client.who.token)).decode())]
     if present and client.subscriptions:
         restored = [each.shown() for each in client.subscriptions.values()]
         told.append(("subscriptions", _encode(restored).decode()))

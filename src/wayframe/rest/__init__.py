@@ -8,7 +8,6 @@ from .api import RestApi
 from .context import Call, Site
 from .exchange import Answer, Page, Request, Response, WrongMethod, decode, refuse, respond
 from .gallery import GalleryApi
-from .handlers.auth import token_info
 from .handlers.media import with_preview
 from .openapi import openapi
 from .routes import ROUTES, Match, Route, RouteTable
@@ -31,6 +30,5 @@ __all__ = [
     "openapi",
     "refuse",
     "respond",
-    "token_info",
     "with_preview",
 ]

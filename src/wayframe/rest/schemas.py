@@ -55,9 +55,9 @@ class TokenItem(Struct, kw_only=True):
     cid: int
     info: str
     enabled: bool
-    created: float
-    accessed: float
-    expire: float
+    created: int
+    accessed: int
+    expire: int
     ttl: int
     ips: str
     access: dict[str, Any]

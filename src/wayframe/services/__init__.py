@@ -20,6 +20,7 @@ from .gallery_rooms import GalleryRooms, GallerySettings, gallery_rooms
 from .history import History
 from .journal import Journal
 from .keys import TokenKeys
+from .kinds.accounts import token_view
 from .limiter import RateLimiter
 from .links import Links
 from .live import Live, LiveSettings
@@ -106,4 +107,5 @@ __all__ = [
     "Transfers",
     "Upload",
     "gallery_rooms",
+    "token_view",
 ]  # fmt: skip

@@ -58,7 +58,11 @@ class Authentication:
         self._digests.pop(token.digest, None)
 
     def _end(self, token: Token) -> float:
-        return token_end(token, self._used.get(token.id, token.accessed))
+        return token_end(token, self.last_use(token))
+
+    def last_use(self, token: Token) -> float:
+        """When a token was last used, Unix seconds; its creation where it never was."""
+        return self._used.get(token.id, token.accessed)
 
     def taken_uses(self) -> dict[int, float]:
         """Token id → last use, of those used since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -50,7 +51,7 @@ class TokenBody(Struct, forbid_unknown_fields=True, kw_only=True):
 
     info: Name | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
-    expire: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    expire: Annotated[float, Meta(ge=0, le=2**53)] | UnsetType = UNSET
     ttl: Annotated[int, Meta(ge=0, le=MAX_TTL)] | UnsetType = UNSET
     ips: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
     access: Metadata | UnsetType = UNSET
@@ -74,6 +75,14 @@ def parse_body(kind: type[BodyT], body: Json) -> BodyT:
     except msgspec.ValidationError as error:
         reason = str(error).replace(" - at `$.", " - in `").replace(" - at `$`", "")
         raise BadRequest(reason, schema_hint=[field.name for field in msgspec.structs.fields(kind)]) from None
+
+
+def without_own(body: Json, own: Mapping[str, Json]) -> Json:
+    """A body without the `id` and `cid` its item has anyway: clients send back what they read. Others stay, and are
+    unknown fields."""
+    if not isinstance(body, dict):
+        return body
+    return {name: value for name, value in body.items() if name not in ("id", "cid") or value != own.get(name)}
 
 
 def given(body: Struct) -> dict[str, Any]:

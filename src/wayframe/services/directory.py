@@ -28,6 +28,7 @@ from wayframe.model.log_codes import Log
 from wayframe.storage import ItemTables
 
 from .authentication import Authentication
+from .bodies import without_own
 from .catalogue import Catalogue
 from .entries import (
     CHANNELS,
@@ -308,7 +309,7 @@ class Directory:
         kind = self.kind(entity)
         async with self._changing:
             self.limits.check_room(entity, cid)
-            made = await kind.table.insert(kind.make(cid, body))
+            made = await kind.table.insert(kind.make(cid, without_own(body, {"cid": cid})))
             entry = self._memory.place(entity, made)
         self._announce(kind, entry, Log.CREATED, by, new=kind.state(entry))
         once = kind.once(made)
@@ -332,7 +333,8 @@ class Directory:
         async with self._changing:
             if self.find(entity, entry.id) is not entry:
                 raise NotFound(f"{entity}: no item {entry.id}", item_id=entry.id)
-            await self._write(kind, entry, kind.changed(entry.item, body, patch), caller.said())
+            changed = kind.changed(entry.item, without_own(body, entry.view), patch)
+            await self._write(kind, entry, changed, caller.said())
         await self.updated(entity, entry)
         return entry
 
@@ -448,6 +450,10 @@ class Directory:
         """The key of a token, for its own account's master token only; the caller of this checks that."""
         return self._keys.unseal(token.sealed)
 
+    def token_used(self, token: Token) -> int:
+        """When a token was last used; what is saved is up to a minute behind."""
+        return int(self._authentication.last_use(token))
+
     async def save_activity(self) -> None:
         """Write when devices were last heard. Called every minute and at the end."""
         changed, self._active = self._active, {}
@@ -468,7 +474,7 @@ class Directory:
                 if entry is not None:
                     assert isinstance(entry.item, Token)
                     entry.item = msgspec.structs.replace(entry.item, accessed=when)
-                    entry.view["accessed"] = when
+                    entry.view["accessed"] = int(when)
             await self._tables.tokens.touch(used)
 
     async def end_tokens(self) -> None:

@@ -16,7 +16,7 @@ from wayframe.expressions import compile as compile_expression
 from wayframe.model import BadRequest, Device, Json, Token
 from wayframe.model.access import parse_access
 
-from .bodies import TokenBody, given, merge, parse_body
+from .bodies import merge
 from .entries import Item
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -26,7 +26,7 @@ KEY_LENGTH = 64
 PACKETS_TTL = "packets_ttl"
 """The key of a device's configuration that turns the keeping of its raw traffic on."""
 MAX_PACKETS_TTL = 7 * 86_400
-_MIN_ROTATE = 1 << 20
+_MIN_ROTATE = 1_000_000
 
 
 def new_key() -> str:
@@ -47,15 +47,11 @@ def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Net
         raise BadRequest(f"`ips` must be a comma list of addresses or networks: {error}") from None
 
 
-def token_fields(body: Json) -> dict[str, Any]:
-    """The checked fields of a token body."""
-    fields = given(parse_body(TokenBody, body))
-    if "access" in fields:
-        for number, entry in enumerate(parse_access(fields["access"]).acl):
-            _check_topic(entry.topic, f"access.acl[{number}].topic")
-    if "ips" in fields:
-        parse_networks(fields["ips"])
-    return fields
+def check_token(token: Token) -> None:
+    """The rights and addresses of a token, as they are after a PATCH was merged. Raises `BadRequest`."""
+    for number, entry in enumerate(parse_access(token.access).acl):
+        _check_topic(entry.topic, f"access.acl[{number}].topic")
+    parse_networks(token.ips)
 
 
 def _check_topic(text: str, where: str) -> None:

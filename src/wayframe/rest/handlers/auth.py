@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from wayframe.model import Json, Token
+from wayframe.model import Json
 from wayframe.rest.context import Call, Site
 from wayframe.rest.exchange import Answer
+from wayframe.services import token_view
+
+from .shared import projected
 
 
 async def info(call: Call) -> Answer:
-    """GET /auth/info: the token, without its key."""
-    return Answer([token_info(call.caller.token)])
-
-
-def token_info(token: Token) -> dict[str, Json]:
-    """A token as its holder sees it; MQTT sends the same in CONNACK."""
-    hidden = ("digest", "sealed")
-    return {name: getattr(token, name) for name in token.__struct_fields__ if name not in hidden}
+    """GET /auth/info: the token, without its key; MQTT sends the same in CONNACK."""
+    token = call.caller.token
+    return projected(call, [token_view(token) | {"accessed": call.services.directory.token_used(token)}])
 
 
 async def regions(call: Call) -> Answer:

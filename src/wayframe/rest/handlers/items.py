@@ -51,6 +51,11 @@ def _key(call: Call, entry: Entry) -> Json:
     return call.services.directory.token_key(entry.item)
 
 
+def _accessed(call: Call, entry: Entry) -> Json:
+    assert isinstance(entry.item, Token)
+    return call.services.directory.token_used(entry.item)
+
+
 def _limits(call: Call, entry: Entry) -> Json:
     return call.services.directory.limits.values(entry.id)
 
@@ -63,6 +68,7 @@ _COMPUTED: Mapping[tuple[str, str], Callable[[Call, Entry], Json]] = {
     (DEVICES, "telemetry"): _telemetry,
     (DEVICES, "commands"): _commands,
     (TOKENS, "key"): _key,
+    (TOKENS, "accessed"): _accessed,
     (CUSTOMER, "limits"): _limits,
     (CUSTOMER, "counters"): _counters,
 }

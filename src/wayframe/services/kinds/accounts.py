@@ -13,7 +13,7 @@ from wayframe.storage import ItemTable
 from ..bodies import AccountBody, TokenBody
 from ..entries import CUSTOMER, TOKENS
 from ..keys import TokenKeys
-from ..rules import new_key, token_fields
+from ..rules import check_token, new_key
 from .kind import Kind
 
 _TOKEN_FIELDS = (
@@ -36,9 +36,6 @@ class TokenKind(Kind[Token]):
         self.on_displaced: Callable[[Token], None] = lambda token: None
         """Called for one that is gone, or about to be placed again."""
 
-    def fields(self, body: Json) -> dict[str, Any]:
-        return token_fields(body)
-
     def make(self, cid: int, body: Json) -> Token:
         now = self._clock.now()
         token = Token(id=0, cid=cid, created=now, accessed=now, **{"access": {"type": 0}, **self.fields(body)})
@@ -51,10 +48,11 @@ class TokenKind(Kind[Token]):
     def checked(self, item: Token) -> Token:
         if not item.expire and not item.ttl:
             raise BadRequest("a token needs an end: give `expire` (Unix seconds) or `ttl` (seconds)")
+        check_token(item)
         return item
 
     def view(self, item: Token) -> dict[str, Any]:
-        return {name: getattr(item, name) for name in _TOKEN_FIELDS}
+        return token_view(item)
 
     def once(self, item: Token) -> dict[str, Json]:
         # The key travels in a view of its own: what stays in memory never holds it.
@@ -65,6 +63,12 @@ class TokenKind(Kind[Token]):
 
     def displaced(self, item: Token) -> None:
         self.on_displaced(item)
+
+
+def token_view(token: Token) -> dict[str, Any]:
+    """A token without its key. Times are whole seconds: clients with typed numbers read them so (rest-api.md 3.1)."""
+    whole = {name: int(getattr(token, name)) for name in ("created", "accessed", "expire")}
+    return {**{name: getattr(token, name) for name in _TOKEN_FIELDS}, **whole}
 
 
 def account_view(account: Account) -> dict[str, Any]:
