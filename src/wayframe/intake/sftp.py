@@ -21,8 +21,9 @@ import asyncssh
 import structlog
 
 from wayframe.model.addresses import Network, may_dial
-from wayframe.services.fetching import FetchFailed, FetchOrder, RemoteFile
+from wayframe.services.fetching import FetchFailed, FetchOrder, RemoteFile, plain_name
 from wayframe.services.pull_hosts import HostAccess
+from wayframe.services.tab_list import MAX_LIST, listed_files
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,6 @@ _ADDRESSES = 3
 _MAX_FILES = 10_000
 _MAX_FOLDERS = 1000
 _MAX_DEPTH = 6
-_MAX_NAME = 255
 
 Learned = Callable[[str], Awaitable[None]]
 
@@ -81,9 +81,14 @@ class SftpFetcher:
     async def listing(self, access: HostAccess, learned: Learned) -> list[RemoteFile]:
         """The regular files below the roots, at most 10,000; names that are no names are left out."""
         found: list[RemoteFile] = []
-        async with self._session(access, learned) as sftp:
+        async with self._connection(access, learned) as connection:
             try:
                 async with asyncio.timeout(_LISTING_S):
+                    if access.list_command:
+                        return _listed(await _printed(connection, access.list_command), access)
+                    sftp = await connection.start_sftp_client(path_encoding=None)
+                    if access.list_file:
+                        return _listed(await _whole(sftp, access.list_file), access)
                     await _walk(sftp, access.roots, found)
             except TimeoutError:
                 raise FetchFailed(f"the host did not list its files within {_LISTING_S:g} s") from None
@@ -100,12 +105,17 @@ class SftpFetcher:
 
     @asynccontextmanager
     async def _session(self, access: HostAccess, learned: Learned) -> AsyncIterator[Any]:
-        """A logged-in session. Raises `FetchFailed`; what goes wrong inside becomes one too."""
+        """An SFTP session. Raises `FetchFailed`; what goes wrong inside becomes one too."""
+        async with self._connection(access, learned) as connection:
+            yield await _within(connection.start_sftp_client(path_encoding=None))
+
+    @asynccontextmanager
+    async def _connection(self, access: HostAccess, learned: Learned) -> AsyncIterator[Any]:
+        """A connection that is logged in. Raises as `_session`."""
         connection = await self._connect(access, learned)
         try:
             async with connection:
-                sftp = await _within(connection.start_sftp_client(path_encoding=None))
-                yield sftp
+                yield connection
         except asyncssh.SFTPNoSuchFile:
             raise FetchFailed("the host has no such file any more", retry=False) from None
         except asyncssh.SFTPPermissionDenied:
@@ -228,6 +238,41 @@ def _write(handle: int, piece: bytes, offset: int) -> None:
         os.fsync(handle)
 
 
+def _listed(text: bytes, access: HostAccess) -> list[RemoteFile]:
+    """The files of a list that lie below the roots."""
+    return [file for file in listed_files(text, _MAX_FILES) if access.within(file.path)]
+
+
+async def _printed(connection: Any, command: str) -> bytes:
+    """What a command prints that the host's owner wrote down; nothing is pasted into it.
+
+    Raises `FetchFailed` where it fails or prints too much.
+    """
+    process = await connection.create_process(command, encoding=None, stdin=asyncssh.DEVNULL, stderr=asyncssh.DEVNULL)
+    printed = bytearray()
+    try:
+        while piece := await process.stdout.read(_PIECE):
+            printed += piece
+            if len(printed) > MAX_LIST:
+                raise FetchFailed(f"`list_command` prints more than {MAX_LIST} bytes", retry=False)
+        done = await process.wait()
+    finally:
+        process.close()
+    if done.exit_status != 0:
+        raise FetchFailed(f"`list_command` ended with status {done.exit_status}")
+    return bytes(printed)
+
+
+async def _whole(sftp: Any, path: str) -> bytes:
+    """A small file. Raises `FetchFailed` where it is not small."""
+    remote, _ = await _look(sftp, path)
+    async with await sftp.open(path.encode(), "rb") as source:
+        content = await source.read(MAX_LIST + 1)
+    if max(remote.size, len(content)) > MAX_LIST:
+        raise FetchFailed(f"`list_file` has more than {MAX_LIST} bytes", retry=False)
+    return bytes(content)
+
+
 async def _walk(sftp: Any, roots: Sequence[str], found: list[RemoteFile]) -> None:
     """Regular files, breadth first; links are not followed."""
     folders = [(root, 1) for root in roots]
@@ -257,6 +302,4 @@ def _name(raw: bytes | str) -> str | None:
         name = raw.decode() if isinstance(raw, bytes) else raw
     except UnicodeDecodeError:
         return None
-    if not name or name.startswith(".") or "/" in name or "\\" in name or len(name.encode()) > _MAX_NAME:
-        return None
-    return name if name.isprintable() else None
+    return name if plain_name(name) else None

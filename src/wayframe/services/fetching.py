@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from wayframe.model import Json
+
 from .pull_hosts import HostAccess
+
+MAX_NAME = 255
+"""Bytes of a file's name."""
 
 
 class FetchFailed(Exception):
@@ -27,8 +32,12 @@ class RemoteFile:
 
     path: str
     size: int
-    modified: float
-    """Unix seconds."""
+    modified: float = 0.0
+    """Unix seconds; 0: not known."""
+    thumbnail: str = ""
+    """Path of a picture of it on the same host; empty: none is known."""
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    """What the host says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,14 @@ class Fetcher(Protocol):
         """Fetch a file whole. Raises `FetchFailed`, and what `accept` raises."""
 
     async def listing(self, access: HostAccess, learned: Callable[[str], Awaitable[None]]) -> list[RemoteFile]:
-        """The files below the roots. Raises `FetchFailed`."""
+        """The files below the roots: those the host's own list names, if there is one, else all. Raises
+        `FetchFailed`."""
 
     async def remove(self, access: HostAccess, path: str) -> None:
         """Delete a file. Raises `FetchFailed`."""
+
+
+def plain_name(name: str) -> bool:
+    """Whether the base name of a file on a host is one that is taken: visible, printable, not too long."""
+    unplain = not name or name.startswith(".") or "/" in name or "\\" in name or len(name.encode()) > MAX_NAME
+    return not unplain and name.isprintable()

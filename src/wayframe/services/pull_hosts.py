@@ -40,6 +40,12 @@ class SourceBody(Struct, forbid_unknown_fields=True, kw_only=True):
     learn_host_key: bool = False
     roots: Annotated[list[Annotated[str, Meta(min_length=1, max_length=1024)]], Meta(min_length=1, max_length=8)]
     after_pull: str = "keep"
+    list_file: Annotated[str, Meta(max_length=1024)] = ""
+    list_command: Annotated[str, Meta(max_length=1024, pattern="^[^\\x00-\\x1f\\x7f]*$")] = ""
+
+
+_WHERE = ("host", "second_host", "port", "user", "list_command")
+"""What a password or key is told to, or used for: whoever changes it must know the password or key."""
 
 
 class Opening(Struct, frozen=True):
@@ -64,6 +70,10 @@ class HostAccess:
     roots: tuple[str, ...]
     """Folders whose files may be pulled, absolute, without `.` and `..`."""
     delete_after: bool
+    list_file: str = ""
+    """A file on the host that lists its files, a line each; empty: the folders are looked through."""
+    list_command: str = ""
+    """A command that prints such a list, run on the host as it is written; empty: none."""
 
     def within(self, path: str) -> bool:
         """Whether a path lies below one of the roots, as it is written."""
@@ -97,8 +107,12 @@ class PullHosts:
             if host and not _HOST.fullmatch(host):
                 raise BadRequest("`host` and `second_host` must be a host name or IP address")
         for root in asked.roots:
-            if not root.startswith("/") or posixpath.normpath(root) != root or "\0" in root:
+            if not _is_path(root):
                 raise BadRequest(f"`roots`: an absolute path without `.` and `..` is wanted, got {root[:100]!r}")
+        if asked.list_file and asked.list_command:
+            raise BadRequest("`list_file` and `list_command`: one of them, not both")
+        if asked.list_file and not _is_path(asked.list_file):
+            raise BadRequest(f"`list_file`: an absolute path without `.` and `..`, got {asked.list_file[:100]!r}")
         key = asked.host_key.strip()
         if key and not _HOST_KEY.fullmatch(key):
             raise BadRequest("`host_key` must be a line such as `ssh-ed25519 AAAA…` (ssh-keyscan shows it)")
@@ -112,10 +126,12 @@ class PullHosts:
         if asked.password or asked.private_key:
             opening = Opening(asked.password, asked.private_key)
             sealed = seal(self._secret, msgspec.json.encode(opening), str(entry.id).encode())
-        elif before is not None:
-            sealed = before.sealed
-        else:
+        elif before is None:
             raise BadRequest("`password` or `private_key` is required")
+        elif any(getattr(asked, name) != before.settings.get(name, "") for name in _WHERE):
+            raise BadRequest(f"`password` or `private_key` is required where one of {', '.join(_WHERE)} changes")
+        else:
+            sealed = before.sealed
         shown = msgspec.to_builtins(asked)
         for hidden in ("password", "private_key", "host_key"):
             del shown[hidden]
@@ -143,7 +159,8 @@ class PullHosts:
         return HostAccess(
             device_id=device_id, hosts=tuple(filter(None, (settings.host, settings.second_host))), port=settings.port,
             user=settings.user, opening=opening, host_key=host.host_key, roots=tuple(settings.roots),
-            delete_after=settings.after_pull == "delete",
+            delete_after=settings.after_pull == "delete", list_file=settings.list_file,
+            list_command=settings.list_command,
         )  # fmt: skip
 
     async def learned(self, device_id: int, host_key: str) -> None:
@@ -157,3 +174,7 @@ class PullHosts:
         host = await self._table.get(device_id)
         if host is not None:
             await self._table.update(msgspec.structs.replace(host, last_run=when, last_error=error))
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith("/") and posixpath.normpath(text) == text and "\0" not in text
