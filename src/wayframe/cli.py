@@ -7,7 +7,7 @@ import sys
 import typer
 
 from wayframe import __version__
-from wayframe.commandline import CommandError, items, keeping, logs, media, running
+from wayframe.commandline import CommandError, items, keeping, logs, media, running, sessions
 from wayframe.commandline.checkup import doctor
 from wayframe.commandline.commands import commands
 from wayframe.commandline.live import live
@@ -46,6 +46,7 @@ app.command()(keeping.migrate)
 app.command()(keeping.backup)
 app.command()(keeping.restore)
 app.add_typer(tls)
+items.tokens.command("jwt")(sessions.jwt)
 app.add_typer(items.tokens, name="token")
 app.add_typer(items.devices, name="device")
 app.add_typer(users, name="user")

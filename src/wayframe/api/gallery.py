@@ -92,7 +92,7 @@ class GalleryDoor:
     # --- people -------------------------------------------------------------------------------------------------
 
     async def _auth(self, visit: Visit, what: str) -> ASGIApp:
-        verbs = {"login": self._api.login, "refresh": self._api.refresh}
+        verbs = {"login": self._api.login, "refresh": self._api.refresh, "session": self._api.session}
         if what not in verbs:
             raise NotFound(f"there is no /api/auth/{what[:100]}")
         if visit.asked.method != "POST":

@@ -64,6 +64,14 @@ class Api:
             self._result(answer)
         return self._parsed(answer)
 
+    def post(self, path: str, body: Any) -> dict[str, Any]:
+        """A POST that is answered with one JSON object without an envelope, as the gallery does."""
+        with self._reached():
+            answer = self._http.post(path, json=body)
+        if answer.is_error:
+            self._result(answer)
+        return self._parsed(answer)
+
     @contextmanager
     def stream(self, path: str, headers: dict[str, str], method: str = "GET") -> Iterator[httpx.Response]:
         """The answer to a GET or HEAD, its body still to come."""
@@ -107,7 +115,8 @@ class Api:
         document = self._parsed(answer)
         errors = document.get("errors") or []
         if errors or answer.is_error:
-            reasons = "; ".join(str(error.get("reason", error)) for error in errors) or answer.reason_phrase
+            said = "; ".join(str(error.get("reason", error)) for error in errors)
+            reasons = said or document.get("error") or answer.reason_phrase
             hint = " (check --token or WAYFRAME_TOKEN)" if answer.status_code == 401 else ""
             waits = answer.headers.get("retry-after", "")
             raise Refused(f"{reasons}{hint}", answer.status_code, float(waits) if waits.isdecimal() else 0.0)

@@ -94,6 +94,16 @@ def value_of(text: str) -> Any:
         return text
 
 
+def asked_password(*, confirm: bool) -> str:
+    """A password from the terminal, or a line of stdin. Raises CommandError."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=confirm))
+    line = sys.stdin.readline().rstrip("\n")
+    if not line:
+        raise CommandError("no password: give --password, WAYFRAME_PASSWORD or a line on stdin", exit_code=2)
+    return line
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 
 

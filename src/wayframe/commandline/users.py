@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from .access import connect
 from .client import segment
-from .errors import CommandError
-from .options import ConfigOption, JsonOption, TokenOption, UrlOption, print_columns, print_json, when
+from .options import (
+    ConfigOption,
+    JsonOption,
+    TokenOption,
+    UrlOption,
+    asked_password,
+    print_columns,
+    print_json,
+    when,
+)
 
 users = typer.Typer(no_args_is_help=True, help="People who log in to the gallery with a password.")
 
@@ -38,7 +45,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add a person who may log in."""
-    body = {"identity": identity, "name": name, "password": password or _asked()}
+    body = {"identity": identity, "name": name, "password": password or asked_password(confirm=True)}
     (made,) = connect(config, url, token).call("POST", _PATH, body=[body])
     if as_json:
         print_json(made)
@@ -89,18 +96,8 @@ def passwd(
 ) -> None:
     """Give a person another password; their sessions end at once."""
     path = f"{_PATH}/{segment(identity)}"
-    changed = connect(config, url, token).call("PUT", path, body={"password": password or _asked()})
+    changed = connect(config, url, token).call("PUT", path, body={"password": password or asked_password(confirm=True)})
     if as_json:
         print_json(changed)
     else:
         typer.echo(f"changed the password of {identity}")
-
-
-def _asked() -> str:
-    """A password from the terminal, twice, or a line of stdin. Raises CommandError."""
-    if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    line = sys.stdin.readline().rstrip("\n")
-    if not line:
-        raise CommandError("no password: give --password, WAYFRAME_PASSWORD or a line on stdin", exit_code=2)
-    return line

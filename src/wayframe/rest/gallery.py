@@ -132,7 +132,7 @@ class GalleryApi:
         elif not given:
             raise Unauthorized("send Authorization: Bearer TOKEN, or X-API-Key")
         if (session := _session(given)) is not None:
-            request = replace(request, token=self.services.gallery.users.authenticate(session))
+            request = replace(request, token=self.services.gallery.users.authenticate(session, request.source))
         return self.rest.authenticate(request)
 
     async def answer(self, call: GalleryCall, match: GalleryMatch) -> Response:
@@ -151,7 +151,14 @@ class GalleryApi:
         session = _session(request.headers.get("authorization", ""))
         if session is None:
             raise Unauthorized("send the session: Authorization: Bearer TOKEN")
-        return respond(_told(self.services.gallery.users.refresh(session)))
+        return respond(_told(self.services.gallery.users.refresh(session, request.source)))
+
+    async def session(self, request: Request) -> Response:
+        """POST /api/auth/session: a session with the rights of the platform token that asks. Raises WayframeError."""
+        caller = self.authenticate(request)
+        if caller.token.id < 0 or _session(request.headers.get("authorization", "")) is not None:
+            raise BadRequest("send a platform token; a session is renewed with /api/auth/refresh")
+        return respond(_told(self.services.gallery.users.session_of(caller.token)))
 
 
 def _session(authorization: str) -> str | None:

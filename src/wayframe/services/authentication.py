@@ -102,6 +102,13 @@ class Authentication:
             raise Unauthorized("unknown token")
         return self._admitted(_token(self._tokens[token_id]), source_ip)
 
+    def by_id(self, token_id: int, source_ip: str) -> Token:
+        """The token with this id, for whoever showed it before. Raises as `by_key`."""
+        entry = self._tokens.get(token_id)
+        if entry is None:
+            raise Unauthorized("the token of this session was deleted")
+        return self._admitted(_token(entry), source_ip)
+
     def by_prefix(self, token_id: int, prefix: str, source_ip: str) -> Token:
         """The token with this id, for whoever knows the first 16 characters of its key or more.
 

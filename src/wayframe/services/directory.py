@@ -230,6 +230,10 @@ class Directory:
         """
         return self._authentication.by_prefix(token_id, prefix, source_ip)
 
+    def authenticate_again(self, token_id: int, source_ip: str) -> Token:
+        """The token with this id, for whoever showed it before. Raises as `authenticate`."""
+        return self._authentication.by_id(token_id, source_ip)
+
     def token_alive(self, token_id: int) -> str | None:
         """Why a token that was good may not be used any longer (deleted, disabled, expired, its account blocked); None
         if it still may. The end of a token by time is announced as its deletion, within a second."""

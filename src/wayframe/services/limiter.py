@@ -34,6 +34,11 @@ class RateLimiter:
         if len(self._buckets) > _KEPT:
             self._forget(now)
 
+    def give_back(self, key: Hashable, now: float) -> None:
+        """Count one less: what was taken turned out to be no matter for the limit."""
+        if self._rate and key in self._buckets:
+            self._buckets[key] = (min(self._burst, self._level(key, now) + 1), now)
+
     def _level(self, key: Hashable, now: float) -> float:
         level, since = self._buckets.get(key, (self._burst, now))
         return min(self._burst, level + (now - since) * self._rate)

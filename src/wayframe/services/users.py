@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +13,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wayframe.model import (
     AccessType,
-    Account,
     BadRequest,
     Clock,
     Conflict,
@@ -27,7 +27,7 @@ from wayframe.storage import UserTable
 
 from .bodies import given, parse_body
 from .directory import Directory
-from .entries import CUSTOMER, Caller
+from .entries import Caller
 from .limiter import RateLimiter
 from .signing import BadSignature, Signing
 
@@ -37,6 +37,8 @@ SESSION_S = 3600.0
 """How long a session is good without a refresh."""
 _LONGEST_SESSION_S = 30 * 86400.0
 """After so long a person logs in again, however often the session was refreshed."""
+_TOKEN = "token:"
+"""Before the id of a platform token, as the subject of a session."""
 _TRIES_PER_S = 1 / 12
 _TRIES = 5
 _TRIES_OF_ADDRESS = 30
@@ -167,21 +169,36 @@ class Users:
         if not await self._matches(user, parsed.password) or user is None or not user.enabled:
             raise Unauthorized("identity or password is wrong")
         self._refuse_blocked(user)
+        # Only wrong ones are tries.
+        self._tries_of_address.give_back(source, now)
+        self._tries.give_back(identity, now)
         return self._session(user, self._clock.now())
 
-    def refresh(self, token: str) -> dict[str, Json]:
+    def session_of(self, token: Token) -> dict[str, Json]:
+        """A session with the rights of a platform token, which it ends with."""
+        return self._signed({"sub": f"{_TOKEN}{token.id}", "cid": token.cid, "since": self._clock.now()}, None)
+
+    def refresh(self, session: str, source: str) -> dict[str, Json]:
         """A new session for one that is still good. Raises `Unauthorized`, `Forbidden`."""
-        user, claims = self._read(token)
+        claims = self._claims(session)
         if self._clock.now() - float(claims["since"]) > _LONGEST_SESSION_S:
             raise Unauthorized("this session is 30 days old: log in again")
-        return self._session(user, float(claims["since"]))
+        if (token_id := _token_id(claims)) is not None:
+            self._directory.authenticate_again(token_id, source)
+            kept = {name: claims[name] for name in ("sub", "cid", "since")}
+            return self._signed(kept, None)
+        return self._session(self._person(claims), float(claims["since"]))
 
-    def authenticate(self, token: str) -> Token:
-        """The person behind a session, as the token of a caller. Its id is negative, and in no table.
+    def authenticate(self, session: str, source: str) -> Token:
+        """The token of the caller behind a session: a platform token, or one that stands for a person. That one's id is
+        negative, and in no table.
 
         Raises `Unauthorized`, `Forbidden`.
         """
-        user, claims = self._read(token)
+        claims = self._claims(session)
+        if (token_id := _token_id(claims)) is not None:
+            return self._directory.authenticate_again(token_id, source)
+        user = self._person(claims)
         self._refuse_blocked(user)
         return Token(
             id=-user.id, cid=user.cid, info=user.identity, expire=float(claims["exp"]),
@@ -189,29 +206,30 @@ class Users:
         )  # fmt: skip
 
     def _session(self, user: User, since: float) -> dict[str, Json]:
-        claims = {"sub": str(user.id), "cid": user.cid, "since": since}
-        token, ends = self._signing.sign("session", claims, SESSION_S)
-        return {"token": token, "expires_at": ends, "user": self.view(user)}
+        return self._signed({"sub": str(user.id), "cid": user.cid, "since": since}, self.view(user))
 
-    def _read(self, token: str) -> tuple[User, dict[str, Json]]:
+    def _signed(self, claims: dict[str, Json], user: Json) -> dict[str, Json]:
+        word, ends = self._signing.sign("session", claims, SESSION_S)
+        return {"token": word, "expires_at": ends, "user": user}
+
+    def _claims(self, session: str) -> dict[str, Json]:
         try:
-            claims = self._signing.read("session", token)
-            user = self._users.get(int(claims["sub"]))
-        except (BadSignature, KeyError, ValueError):
+            claims = self._signing.read("session", session)
+        except BadSignature:
             raise Unauthorized("unknown session: log in again") from None
         if self._signing.ended(claims):
             raise Unauthorized("this session has ended: log in again")
+        return claims
+
+    def _person(self, claims: Mapping[str, Json]) -> User:
+        user = self._users.get(int(claims["sub"]))
         if user is None or not user.enabled or claims["since"] < user.changed:
             raise Unauthorized("this session was ended: log in again")
-        return user, claims
+        return user
 
     def _refuse_blocked(self, user: User) -> None:
-        cid = user.cid
-        while cid:
-            entry = self._directory.find(CUSTOMER, cid)
-            if entry is None or not isinstance(entry.item, Account) or entry.item.blocked:
-                raise Forbidden("this account is blocked")
-            cid = entry.item.owner_id
+        if self._directory.blocked(user.cid):
+            raise Forbidden("this account is blocked")
 
     async def _hash(self, password: str) -> str:
         async with self._hashing:
@@ -227,6 +245,12 @@ class Users:
                 return await asyncio.to_thread(self._hasher.verify, stored, password) and user is not None
             except (VerificationError, InvalidHashError):
                 return False
+
+
+def _token_id(claims: Mapping[str, Json]) -> int | None:
+    """The platform token that a session was made with; None for one of a person."""
+    subject = str(claims["sub"])
+    return int(subject.removeprefix(_TOKEN)) if subject.startswith(_TOKEN) else None
 
 
 def _identity(text: str) -> str:
