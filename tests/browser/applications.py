@@ -6,15 +6,14 @@ import base64
 import io
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from screen import Screen
-from trusting import origin
-
-from e2e.house import House
+from trusting import Secure
 
 SUBMODULES = ("commands", "commands-queue", "commands-result", "connections", "media", "logs")
 EMBEDDED = {
@@ -32,17 +31,36 @@ FILE_FIELDS = "channel_id,created,device_id,meta,mime,modified,name,protected,sh
 WAIT_S = 40.0
 
 
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """A recorder on the road."""
+
+    id: int
+    """Id of its device."""
+    name: str
+    """Name of its device."""
+    ident: str
+    """What it presents."""
+    cameras: tuple[int, int]
+    """Channels of two cameras that nobody watches."""
+
+
 class App:
     """One application in one page."""
 
-    def __init__(self, page: Page, token: str) -> None:
+    def __init__(self, page: Page, token: str, screens: Path) -> None:
         self.page = page
-        self.screen = Screen(page, Path())
+        self.screen = Screen(page, screens)
         page.evaluate("token => { window.client = new Client(token) }", token)
 
     def do(self, name: str, *arguments: Any) -> Any:
         """Call a method of the client."""
         return self.page.evaluate("([name, given]) => client[name](...given)", [name, list(arguments)])
+
+    def show(self, name: str, title: str) -> None:
+        """Keep a picture of the page under a name."""
+        self.do("title", title)
+        self.page.screenshot(path=self.screen.folder / f"{name}.png")
 
     def result(self, method: str, path: str, body: Any = None) -> Any:
         """The result of a REST call that works."""
@@ -84,12 +102,12 @@ class App:
 class MediaBox(App):
     """MediaBox on the page of one device, after its page load; `loaded` keeps what each step brought."""
 
-    def __init__(self, page: Page, house: House, device: int, token: str) -> None:
-        super().__init__(page, token)
+    def __init__(self, page: Page, server: Secure, device: int, token: str, screens: Path) -> None:
+        super().__init__(page, token, screens)
         self.device = device
         path = f"/gw/devices/{device}"
         now = time.time()
-        self.loaded: dict[str, Any] = {"region": self.do("regions", origin(house))}
+        self.loaded: dict[str, Any] = {"region": self.do("regions", server.at)}
         self.loaded["token"] = self.do("connect", "mediabox")
         self.loaded["device"] = self.get(path)
         listed = "/gw/devices/all?fields=id,name,cid,configuration,media_size,connected,device_type_id"
@@ -107,6 +125,7 @@ class MediaBox(App):
         happened = "queued,sent,processed,canceled,expired"
         self.lines = self.do("subscribe", f"{log}/commands-queue/{COMMANDS}/{happened}")
         self.queue = self.do("subscribe", f"{state}/commands-queue/+")
+        self.do("files", self.loaded["media"])
 
     def media(self, **data: Any) -> Any:
         """The files of this month."""
@@ -117,6 +136,7 @@ class MediaBox(App):
     def send(self, name: str, properties: dict[str, Any]) -> int:
         """Fill in a command's form and queue it, as its dialog does; its id."""
         said = self.do("form", self.commands[name]["schema"], properties)
+        self.show(f"form-{name}", f"The form of {name}")
         body = [{"name": name, "properties": said, "ttl": 600}]
         return int(self.result("POST", f"/gw/devices/{self.device}/commands-queue", body)[0]["id"])
 
@@ -172,8 +192,16 @@ class MediaBox(App):
 
 
 def opened(browser: Browser, address: str) -> Page:
-    page = browser.new_context(viewport={"width": 900, "height": 720}).new_page()
+    page = browser.new_context(viewport={"width": 1200, "height": 760}).new_page()
     page.goto(address)
+    return page
+
+
+def opened_there(browser: Browser, server: Secure, folder: Path) -> Page:
+    """The application in a folder, on the server's own origin, as a proxy would put it there (rest-api.md 1.1)."""
+    page = browser.new_context(viewport={"width": 1200, "height": 760}).new_page()
+    page.route(f"{server.at}/app/*", lambda route: route.fulfill(path=folder / route.request.url.rpartition("/")[2]))
+    page.goto(f"{server.at}/app/index.html")
     return page
 
 

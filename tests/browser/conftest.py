@@ -1,4 +1,7 @@
-"""Chromium with pages that can be questioned, and a house with a recorder on the road for it to look at."""
+"""Chromium with pages that can be questioned, and servers with recorders on the road for it to look at.
+
+What an application does can be looked at on a server that runs already, too: docs/how-to/watch-applications.md.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Browser, sync_playwright
 from screen import FLAGS, Road, Screen, chromium_program
+from trusting import Running, Secure, SecureHouse, trusting_browser
 
 from e2e.house import House, driving
 from wayframe.simulator import CameraConfig, Codec, VehicleConfig, VideoFormat
@@ -22,6 +26,15 @@ SMALL_HEVC = VideoFormat(Codec.H265, 480, 270, 15, 300, 15)
 CAMERAS = (CameraConfig(1, SMALL, SMALL), CameraConfig(2, SMALL_HEVC, SMALL_HEVC))
 
 _left_out = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options for looking at a server that runs already."""
+    group = parser.getgroup("wayframe")
+    group.addoption("--at", metavar="URL", help="drive this server instead of a new one, https://localhost:9005")
+    group.addoption("--token", metavar="KEY", help="a master token of that server")
+    group.addoption("--authority", metavar="FILE", help="its ca.pem")
+    group.addoption("--screens", metavar="FOLDER", help="keep a picture of each step here")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,6 +83,51 @@ def open_screen(chromium: Browser, tmp_path: Path) -> Iterator[Callable[[], Scre
 def screen(open_screen: Callable[[], Screen]) -> Screen:
     """One viewer."""
     return open_screen()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureHouse]:
+    """A server over TLS."""
+    started = SecureHouse(tmp_path_factory.mktemp("house"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest) -> Iterator[Secure]:
+    """The server named by --at, or one of our own."""
+    option = request.config.getoption
+    at = option("--at", None)
+    if not at:
+        yield request.getfixturevalue("house")
+        return
+    key, authority = option("--token", None), option("--authority", None)
+    if not key or not authority:
+        raise pytest.UsageError("--at needs --token and --authority, too")
+    running = Running(at.rstrip("/"), key, Path(authority))
+    yield running
+    running.client.close()
+
+
+@pytest.fixture(scope="module")
+def trusting(server: Secure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium that trusts the server's certificate."""
+    with sync_playwright() as playwright:
+        browser = trusting_browser(playwright, tmp_path_factory.mktemp("home"), server.authority)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def screens(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the pictures that are kept: the one named by --screens, or a temporary one."""
+    named = request.config.getoption("--screens", None)
+    folder = Path(named) if named else tmp_path_factory.mktemp("screens")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")

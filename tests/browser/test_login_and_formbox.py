@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, sync_playwright
-from trusting import origin, secure_house, served, trusting_browser
-
-from e2e.house import House
+from playwright.sync_api import Browser, Frame, Page
+from trusting import Secure, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -21,23 +19,6 @@ APPLICATION = """<!doctype html><meta charset="utf-8"><link rel="icon" href="dat
   const heard = []
   addEventListener('message', ({ data, origin }) => heard.push({ data, origin }))
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = secure_house(tmp_path_factory.mktemp("house"))
-    try:
-        yield house.start()
-    finally:
-        house.close()
-
-
-@pytest.fixture(scope="module")
-def trusting(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = trusting_browser(playwright, tmp_path_factory.mktemp("home"), house)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +39,9 @@ def application(trusting: Browser, elsewhere: str) -> Iterator[Page]:
     context.close()
 
 
-def log_in_window(application: Page, house: House) -> Page:
+def log_in_window(application: Page, server: Secure) -> Page:
     with application.expect_popup() as opened:
-        application.evaluate(
-            "url => void open(url, 'login', 'width=500,height=600')", f"{origin(house)}/login/#/providers"
-        )
+        application.evaluate("url => void open(url, 'login', 'width=500,height=600')", f"{server.at}/login/#/providers")
     return opened.value
 
 
@@ -74,49 +53,49 @@ def handed_over(application: Page) -> dict[str, Any]:
 
 
 def test_a_token_is_handed_to_the_page_that_opened_the_window(
-    application: Page, elsewhere: str, house: House, tmp_path: Path
+    application: Page, elsewhere: str, server: Secure, screens: Path
 ) -> None:
-    window = log_in_window(application, house)
+    window = log_in_window(application, server)
     window.get_by_text(f"{elsewhere} asks for a token").wait_for()
-    window.screenshot(path=tmp_path / "login.png")
+    window.screenshot(path=screens / "login.png")
     window.get_by_label("Token").fill("x" * 64)
     window.get_by_role("button").click()
     window.get_by_text("The server refuses this token").wait_for()
-    window.get_by_label("Token").fill(house.key)
+    window.get_by_label("Token").fill(server.key)
     window.get_by_role("button", name=f"Log in to {elsewhere}").click()
     said = handed_over(application)
-    assert (said["origin"], said["token"]) == (origin(house), house.key)
-    assert said["region"]["rest"] == origin(house)
+    assert (said["origin"], said["token"]) == (server.at, server.key)
+    assert said["region"]["rest"] == server.at
     if not window.is_closed():
         window.wait_for_event("close")
 
 
 def test_an_application_that_hides_its_address_is_asked_for_by_name(
-    application: Page, elsewhere: str, house: House
+    application: Page, elsewhere: str, server: Secure
 ) -> None:
     application.goto(f"{elsewhere}/silent.html")
-    window = log_in_window(application, house)
-    window.get_by_label("Token").fill(house.key)
+    window = log_in_window(application, server)
+    window.get_by_label("Token").fill(server.key)
     window.get_by_label("Address of the application").fill(f"{elsewhere}/somewhere")
     window.get_by_role("button").click()
-    assert handed_over(application)["token"] == house.key
+    assert handed_over(application)["token"] == server.key
 
 
-def test_the_token_goes_nowhere_else(application: Page, elsewhere: str, house: House) -> None:
+def test_the_token_goes_nowhere_else(application: Page, elsewhere: str, server: Secure) -> None:
     """The page that opened the window went away meanwhile; what came after it is another origin."""
-    window = log_in_window(application, house)
+    window = log_in_window(application, server)
     window.get_by_text(f"{elsewhere} asks for a token").wait_for()
     application.goto(elsewhere.replace("127.0.0.1", "localhost") + "/index.html")
-    window.get_by_label("Token").fill(house.key)
+    window.get_by_label("Token").fill(server.key)
     window.get_by_role("button").click()
     window.get_by_text("Logged in").wait_for()
     assert application.evaluate("heard") == []
 
 
-def test_nobody_frames_the_login_window(application: Page, house: House) -> None:
+def test_nobody_frames_the_login_window(application: Page, server: Secure) -> None:
     refused: list[str] = []
     application.on("console", lambda said: refused.append(said.text))
-    application.set_content(f'<iframe src="{origin(house)}/login/"></iframe>')
+    application.set_content(f'<iframe src="{server.at}/login/"></iframe>')
     application.wait_for_timeout(300)
     assert any("frame-ancestors" in text for text in refused), refused
     assert all("Token" not in frame.content() for frame in application.frames[1:])
@@ -128,7 +107,7 @@ def test_nobody_frames_the_login_window(application: Page, house: House) -> None
 class FormFrame:
     """The form in a frame, and what it says to the page around it."""
 
-    def __init__(self, page: Page, house: House) -> None:
+    def __init__(self, page: Page, server: Secure) -> None:
         self.page = page
         self.complaints: list[str] = []
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
@@ -143,7 +122,7 @@ class FormFrame:
               document.body.append(frame)
               frame.src = src
             }""",
-            f"{origin(house)}/formbox",
+            f"{server.at}/formbox",
         )
         page.wait_for_function("heard.some(({ data }) => data === 'FormBox|state:{\"ready\":true}')")
 
@@ -176,12 +155,12 @@ class FormFrame:
 
 
 @pytest.fixture
-def form(application: Page, house: House) -> FormFrame:
-    return FormFrame(application, house)
+def form(application: Page, server: Secure) -> FormFrame:
+    return FormFrame(application, server)
 
 
-def test_a_command_of_a_device_is_filled_in(form: FormFrame, house: House, tmp_path: Path) -> None:
-    (kind,) = house.result("GET", "/gw/channel-protocols/all/device-types/5/?fields=commands")
+def test_a_command_of_a_device_is_filled_in(form: FormFrame, server: Secure, screens: Path) -> None:
+    (kind,) = server.result("GET", "/gw/channel-protocols/all/device-types/5/?fields=commands")
     (command,) = (each for each in kind["commands"] if each["name"] == "request_video")
     given = {"channel": 1, "from": 1760000000.5, "method": "auto"}
     form.show(command["schema"], {"channel": 1, "from": 1760000000.5})
@@ -194,13 +173,13 @@ def test_a_command_of_a_device_is_filled_in(form: FormFrame, house: House, tmp_p
     form.page.wait_for_function("document.querySelector('iframe').clientHeight > 200")
     room = form.inside.evaluate("[innerHeight, document.getElementById('form').getBoundingClientRect().height]")
     assert abs(room[0] - room[1]) <= 1, "the frame is as high as the form"
-    form.page.screenshot(path=tmp_path / "command.png")
+    form.page.screenshot(path=screens / "command.png")
     assert form.complaints == []
 
 
-def test_every_form_of_every_command_takes_its_examples(form: FormFrame, house: House) -> None:
+def test_every_form_of_every_command_takes_its_examples(form: FormFrame, server: Secure) -> None:
     shown = 0
-    for kind in house.result("GET", "/gw/channel-protocols/all/device-types/all?fields=commands"):
+    for kind in server.result("GET", "/gw/channel-protocols/all/device-types/all?fields=commands"):
         for command in kind["commands"]:
             defaults = {
                 name: schema["default"]
@@ -216,8 +195,8 @@ def test_every_form_of_every_command_takes_its_examples(form: FormFrame, house: 
     assert form.complaints == []
 
 
-def test_an_upload_is_described(form: FormFrame, house: House, tmp_path: Path) -> None:
-    schema = house.call("GET", "/gw/api.json")["definitions"]["media.file.post"]
+def test_an_upload_is_described(form: FormFrame, server: Secure, screens: Path) -> None:
+    schema = server.call("GET", "/gw/api.json")["definitions"]["media.file.post"]
     form.show(schema, {"type": "image"})
     form.tells({"type": "image", "meta": {"channel": 1}})
     form.inside.get_by_label("Camera channel").fill("3")
@@ -226,5 +205,5 @@ def test_an_upload_is_described(form: FormFrame, house: House, tmp_path: Path) -
     form.inside.get_by_label("Kind").select_option("Tachograph file")
     form.inside.get_by_label("vin").fill("WDB9")
     form.tells({"type": "tacho", "meta": {"vin": "WDB9"}, "params": {"case": "A1"}})
-    form.page.screenshot(path=tmp_path / "upload.png")
+    form.page.screenshot(path=screens / "upload.png")
     assert form.complaints == []

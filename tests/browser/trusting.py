@@ -1,10 +1,10 @@
-"""A server over TLS, a browser that trusts the server's own certificate authority, and somebody else's page."""
+"""Servers over TLS, browsers that trust their own certificate authority, and somebody else's pages."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,31 +15,42 @@ from pathlib import Path
 from playwright.sync_api import Browser, Playwright
 from screen import FLAGS, chromium_program
 
-from e2e.house import House
+from e2e.house import House, Server, free_ports
 
 
-def secure_house(folder: Path, **settings: object) -> House:
+class SecureHouse(House):
     """A server whose links name its TLS door, with a certificate made by `wayframe tls init` at its first start."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return House(folder, https_port=port, public_url=f"https://localhost:{port}", **settings)
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        port = free_ports(1)[0]
+        super().__init__(folder, https_port=port, public_url=f"https://localhost:{port}", **settings)
+        self.at = f"https://localhost:{port}"
+        """The one origin of everything."""
+        self.authority = folder / "data" / "tls" / "ca.pem"
 
 
-def origin(house: House) -> str:
-    """The one origin of everything."""
-    return str(house.settings["public_url"])
+class Running(Server):
+    """A server that somebody else started, such as `make demo`."""
+
+    def __init__(self, at: str, key: str, authority: Path) -> None:
+        super().__init__(key, base_url=at, verify=ssl.create_default_context(cafile=authority))
+        self.at = at
+        self.authority = authority
 
 
-def trusting_browser(playwright: Playwright, home: Path, house: House) -> Browser:
-    """Chromium of a user who installed the server's `ca.pem`, as docs/how-to/tls.md says."""
+Secure = SecureHouse | Running
+
+
+def trusting_browser(playwright: Playwright, home: Path, authority: Path) -> Browser:
+    """Chromium of a user who installed a server's `ca.pem`, as docs/how-to/tls.md says."""
     database = home / ".pki" / "nssdb"
     database.mkdir(parents=True)
-    authority = house.folder / "data" / "tls" / "ca.pem"
-    for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "wayframe", "-i", str(authority)]):
-        subprocess.run(["certutil", "-d", f"sql:{database}", *arguments], check=True)
+    for wanted in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "wayframe", "-i", str(authority)]):
+        subprocess.run(["certutil", "-d", f"sql:{database}", *wanted], check=True)
     environment = {**os.environ, "HOME": str(home)}
-    return playwright.chromium.launch(executable_path=chromium_program(), args=FLAGS, env=environment)
+    # A page that is put in by `Page.route` has no address, and Chromium would take it for one of the public internet.
+    arguments = [*FLAGS, "--disable-features=LocalNetworkAccessChecks"]
+    return playwright.chromium.launch(executable_path=chromium_program(), args=arguments, env=environment)
 
 
 @contextlib.contextmanager

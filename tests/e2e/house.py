@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,26 +21,85 @@ import httpx
 from wayframe.simulator import SimulatedVehicle, VehicleConfig
 
 _START_S = 60.0
-_PORTS = ("http_port", "https_port", "gallery_port", "mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port")
+_TOLD_PORTS = ("http_port", "https_port", "gallery_port", "mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port")
+_PORTS = (*_TOLD_PORTS, "jt808_port", "jt1078_live_port", "jt1078_playback_port", "attachments_port")
 
 
-class House:
+def free_ports(count: int) -> list[int]:
+    """Ports below those a system gives out by itself: a server that restarts finds its own still free."""
+    found: list[int] = []
+    while len(found) < count:
+        number = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", number))
+            found += [number] if number not in found else []
+    return found
+
+
+class Server:
+    """A server's API with a master token, as an application has it."""
+
+    def __init__(self, key: str = "", **options: Any) -> None:
+        self.key = key
+        self.client = httpx.Client(timeout=70, trust_env=False, **options)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Authorization of the master token."""
+        return {"Authorization": f"FlespiToken {self.key}"}
+
+    def call(self, method: str, path: str, body: Any = None, *, status: int = 200, **options: Any) -> Any:
+        """A JSON call; returns the whole envelope and checks the status."""
+        answer = self.client.request(method, path, json=body, headers=self.headers, **options)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:1000]}"
+        return answer.json()
+
+    def result(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """The `result` of a call."""
+        envelope = self.call(method, path, body, **options)
+        assert "errors" not in envelope, envelope
+        return envelope["result"]
+
+    def add_device(self, ident: str, **fields: Any) -> int:
+        """Register a recorder; returns its id."""
+        kinds = self.result("GET", "/gw/channel-protocols/name=jt808/device-types/name=mdvr?fields=id")
+        body = {"name": f"vehicle {ident}", "device_type_id": kinds[0]["id"], "configuration": {"ident": ident}}
+        return int(self.result("POST", "/gw/devices", [body | fields])[0]["id"])
+
+    def until(self, look: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
+        """Ask again and again until the answer is true."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = look()
+            if found:
+                return found
+            time.sleep(0.1)
+        raise AssertionError("\n".join([f"{what}: not within {timeout_s} s", *self.last_words()]))
+
+    def last_words(self) -> list[str]:
+        """What the server said last, where it can be read."""
+        return []
+
+    def connected(self, device_id: int) -> bool:
+        """Whether a device is connected."""
+        return bool(self.result("GET", f"/gw/devices/{device_id}?fields=connected")[0]["connected"])
+
+
+class House(Server):
     """`wayframe serve` on free ports, with its data in one folder."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
+        super().__init__()
         self.folder = folder
         self.settings: dict[str, object] = {
-            "http_port": 0, "https_port": 0, "jt808_port": 0, "jt1078_live_port": 0, "jt1078_playback_port": 0,
-            "attachments_port": 0, "mqtt_port": 0, "mqtts_port": 0, "mqtt_ws_port": 0, "mqtt_wss_port": 0,
-            "gallery_port": 0,
+            **dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)),
             "mqtt_host": "127.0.0.1",
             "http_host": "127.0.0.1", "device_host": "127.0.0.1", "log_format": "json", "requests_per_second": 0,
             "min_free_disk_bytes": 0,
         } | settings  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
         self.ports: dict[str, int] = {}
-        self.key = ""
-        self.client = httpx.Client(timeout=70, trust_env=False)
         self.log = folder / "server.log"
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -73,7 +134,7 @@ class House:
 
     def _adopt_ports(self, said: dict[str, Any]) -> None:
         channel = next(name for name in said if name.startswith("channel-"))
-        self.settings |= {name: said[name] for name in _PORTS if said.get(name) is not None}
+        self.settings |= {name: said[name] for name in _TOLD_PORTS if said.get(name) is not None}
         self.settings |= {
             "jt808_port": said[channel], "jt1078_live_port": said["live"],
             "jt1078_playback_port": said["playback"], "attachments_port": said["attachments"],
@@ -117,45 +178,10 @@ class House:
         lines = [line for line in self.log.read_text(errors="replace").split("\n")[:-1] if line.startswith("{")]
         return [record for record in map(json.loads, lines) if record.get("event") == event]
 
-    # --- API ------------------------------------------------------------------------------------------------------
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Authorization of the master token."""
-        return {"Authorization": f"FlespiToken {self.key}"}
-
-    def call(self, method: str, path: str, body: Any = None, *, status: int = 200, **options: Any) -> Any:
-        """A JSON call; returns the whole envelope and checks the status."""
-        answer = self.client.request(method, path, json=body, headers=self.headers, **options)
-        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:1000]}"
-        return answer.json()
-
-    def result(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """The `result` of a call."""
-        envelope = self.call(method, path, body, **options)
-        assert "errors" not in envelope, envelope
-        return envelope["result"]
-
-    def add_device(self, ident: str, **fields: Any) -> int:
-        """Register a recorder; returns its id."""
-        kinds = self.result("GET", "/gw/channel-protocols/name=jt808/device-types/name=mdvr?fields=id")
-        body = {"name": f"vehicle {ident}", "device_type_id": kinds[0]["id"], "configuration": {"ident": ident}}
-        return int(self.result("POST", "/gw/devices", [body | fields])[0]["id"])
-
-    def until(self, look: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
-        """Ask again and again until the answer is true."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            found = look()
-            if found:
-                return found
-            time.sleep(0.1)
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if '"event": "request"' not in line]
-        raise AssertionError("\n".join([f"{what}: not within {timeout_s} s", *lines[-30:]]))
-
-    def connected(self, device_id: int) -> bool:
-        """Whether a device is connected."""
-        return bool(self.result("GET", f"/gw/devices/{device_id}?fields=connected")[0]["connected"])
+    def last_words(self) -> list[str]:
+        """The end of its log, without requests."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if '"event": "request"' not in line][-30:]
 
 
 def _printed_key(text: str) -> str:

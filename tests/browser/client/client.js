@@ -8,11 +8,25 @@ class Client {
     this.heard = []
     this.filters = []
     this.ended = []
+    this.granted = {}
+  }
+
+  /** One line for who looks at the page. */
+  tell(text) {
+    const lines = document.querySelector('#calls')
+    lines.append(Object.assign(document.createElement('li'), { textContent: text }))
+    lines.scrollTop = lines.scrollHeight
+  }
+
+  /** What the page shows next. */
+  title(text) {
+    document.querySelector('#what').textContent = text
   }
 
   /** Step 1: the addresses, from the TLS port of the page's own host. */
   async regions(origin) {
     const answer = await fetch(`${origin}/auth/regions`)
+    this.tell(`GET ${origin}/auth/regions → ${answer.status}`)
     const { result } = await answer.json()
     this.region = result.find((region) => region.default) ?? result[0]
     return this.region
@@ -30,8 +44,14 @@ class Client {
       this.mqtt.on(kind, (said) => this.ended.push(`${kind} ${said?.reasonCode ?? said?.message ?? ''}`))
     }
     return new Promise((done, failed) => {
-      this.mqtt.on('connect', (connack) => done(JSON.parse(connack.properties.userProperties.token)))
-      this.mqtt.on('error', (error) => failed(new Error(`${error.message} (${error.code})`)))
+      this.mqtt.on('connect', (connack) => {
+        this.tell(`CONNECT ${clientId} → ${connack.reasonCode}`)
+        done(JSON.parse(connack.properties.userProperties.token))
+      })
+      this.mqtt.on('error', (error) => {
+        this.tell(`CONNECT ${clientId} → ${error.code}`)
+        failed(new Error(`${error.message} (${error.code})`))
+      })
       this.mqtt.on('close', () => failed(new Error('closed')))
     })
   }
@@ -44,12 +64,17 @@ class Client {
     }
   }
 
-  /** One SUBSCRIBE packet with an identifier of its own; returns the identifier. */
+  /** One SUBSCRIBE packet with an identifier of its own; returns the identifier. `granted` keeps the answer. */
   subscribe(filter, options = {}) {
     const subscriptionIdentifier = this.filters.push(filter)
     return new Promise((done, failed) => {
       this.mqtt.subscribe(filter, { qos: 0, nl: false, rap: false, rh: 0, ...options, properties: { subscriptionIdentifier } },
-        (error) => (error ? failed(error) : done(subscriptionIdentifier)))
+        (error, granted) => {
+          if (error) return failed(error)
+          this.granted[filter] = granted[0].qos
+          this.tell(`SUBSCRIBE ${subscriptionIdentifier} ${filter} → ${granted[0].qos}`)
+          return done(subscriptionIdentifier)
+        })
     })
   }
 
@@ -58,12 +83,8 @@ class Client {
   }
 
   publish(topic, text, options) {
+    this.tell(`PUBLISH ${topic} ${text}`)
     return this.mqtt.publishAsync(topic, text, options)
-  }
-
-  /** What was heard under an identifier, payloads read as JSON; an empty one is null. */
-  of(id) {
-    return this.heard.filter((one) => one.id === id).map((one) => ({ ...one, payload: one.text === '' ? null : JSON.parse(one.text) }))
   }
 
   /** A REST call; the body of a change is JSON text under a wrong label, as MediaBox sends it. */
@@ -77,6 +98,7 @@ class Client {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
+    this.tell(`${method} ${decodeURIComponent(path)} ${body === undefined ? '' : JSON.stringify(body)} → ${answer.status}`)
     return { status: answer.status, ...(await answer.json()) }
   }
 
@@ -91,6 +113,7 @@ class Client {
     const answer = await fetch(`${this.region.rest}/gw/devices/${device}/media`, {
       method: 'POST', headers: { Authorization: `FlespiToken ${this.token}` }, body: form,
     })
+    this.tell(`POST /gw/devices/${device}/media ${name} ${JSON.stringify(data)} → ${answer.status}`)
     return answer.json()
   }
 
@@ -101,6 +124,7 @@ class Client {
   /** A fetch of a link without a token: status, headers, number of bytes and the beginning. */
   async fetchLink(uuid, query = '', headers = {}) {
     const answer = await fetch(this.link(uuid) + query, { headers })
+    this.tell(`GET ${this.link(uuid)}${query} ${headers.Range ?? ''} → ${answer.status}`)
     const bytes = new Uint8Array(await answer.arrayBuffer())
     return {
       status: answer.status, headers: Object.fromEntries(answer.headers), length: bytes.length,
@@ -110,13 +134,53 @@ class Client {
 
   // --- what the page shows ------------------------------------------------------------------------------------
 
-  /** A picture; resolves with its size once it is decoded. */
-  async image(uuid) {
+  /** A picture of a file, or with an empty query the picture itself; resolves with its size once it is decoded. */
+  async image(uuid, query = '?preview=jpeg') {
     const image = new Image()
-    image.src = `${this.link(uuid)}?preview=jpeg`
+    image.src = this.link(uuid) + query
     document.querySelector('main').append(image)
     await image.decode()
+    this.tell(`img ${image.src} → ${image.naturalWidth}×${image.naturalHeight}`)
     return [image.naturalWidth, image.naturalHeight]
+  }
+
+  /** A text or PDF, in a frame; resolves once it is loaded. */
+  frame(uuid) {
+    const frame = Object.assign(document.createElement('iframe'), { src: this.link(uuid), width: 480, height: 320 })
+    return new Promise((done) => {
+      frame.onload = () => done(this.tell(`iframe ${frame.src}`))
+      document.querySelector('main').append(frame)
+    })
+  }
+
+  /** The newest files, each with its picture where there is one. */
+  async files(files) {
+    document.querySelector('main').replaceChildren(...files.slice(-16).reverse().map((file) => {
+      const figure = document.createElement('figure')
+      const shown = ['image', 'video'].includes(file.meta.type)
+      const picture = shown ? Object.assign(new Image(), { src: `${this.link(file.uuid)}?preview=jpeg` }) : document.createElement('div')
+      const created = new Date(file.created * 1000).toISOString().slice(0, 19)
+      figure.append(picture, `${file.protected ? '🔒 ' : ''}${file.name} · camera ${file.meta.channel} · ${created}`)
+      return figure
+    }))
+    await Promise.allSettled([...document.querySelectorAll('figure > img')].map((image) => image.decode()))
+  }
+
+  /** The answer of video_timeline: a line a camera, with what is recorded. */
+  timeline(spans, from, to) {
+    const lines = new Map()
+    for (const { channel, begin, end } of spans) {
+      if (!lines.has(channel)) {
+        const line = Object.assign(document.createElement('div'), { className: 'camera' })
+        line.append(Object.assign(document.createElement('b'), { textContent: `Camera ${channel}` }))
+        lines.set(channel, line)
+      }
+      const bar = document.createElement('span')
+      const place = (time) => (Math.min(Math.max(time, from), to) - from) / (to - from) * 100
+      bar.style = `left: ${place(begin)}%; width: ${place(end) - place(begin)}%`
+      lines.get(channel).append(bar)
+    }
+    document.querySelector('main').replaceChildren(...lines.values())
   }
 
   video(id) {
@@ -131,12 +195,14 @@ class Client {
     const video = this.video(id)
     video.poster = `${this.link(uuid)}?preview=jpeg`
     video.append(Object.assign(document.createElement('source'), { src: this.link(uuid), type: 'video/mp4' }))
+    this.tell(`video ${this.link(uuid)}`)
   }
 
   /** A camera of the wall. */
   wall(uuid, id) {
     const hls = new Hls({ lowLatencyMode: false })
     hls.on(Hls.Events.ERROR, (_event, data) => { if (data.fatal) console.error(data.details) })
+    this.tell(`hls ${this.link(uuid)}`)
     hls.loadSource(this.link(uuid))
     hls.attachMedia(this.video(id))
     this.walls = [...(this.walls ?? []), hls]
@@ -164,6 +230,8 @@ class Client {
 
   /** The form of a command or upload: resolves when it may be sent, with what it said last (rest-api.md 9.6). */
   form(schema, data) {
+    this.leave()
+    this.tell(`iframe ${this.region.rest}/formbox`)
     const frame = document.createElement('iframe')
     frame.style = 'width: 640px; height: 400px'
     frame.src = `${this.region.rest}/formbox`
@@ -175,11 +243,11 @@ class Client {
         const [kind, ...rest] = text.slice('FormBox|'.length).split(':')
         const value = JSON.parse(rest.join(':'))
         if (kind === 'data') said = value
+        else if (value.resize) frame.style.height = `${value.resize.height}px`
         else if (value.ready) {
           frame.contentWindow.postMessage(`FormBox|cmd:${JSON.stringify({ applybtn: '', schema, data })}`, '*')
         } else if (value.form === 'ok' && said !== undefined) {
           removeEventListener('message', listen)
-          frame.remove()
           done(said)
         }
       }

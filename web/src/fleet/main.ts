@@ -27,6 +27,7 @@ function watch(token: string): void {
     clean: true,
     keepalive: 60,
     reconnectPeriod: 3000,
+    timerVariant: 'native', // its own would run in a worker made of text, which the page's policy forbids
     username: `FlespiToken ${token}`,
   })
   byId('form').hidden = true

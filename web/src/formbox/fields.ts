@@ -256,7 +256,10 @@ function labelled(plan: Plan, input: HTMLElement): HTMLElement {
 }
 
 function help(schema: Schema): HTMLElement[] {
-  return schema.description ? [el('p', { class: 'help' }, schema.description)] : []
+  if (!schema.description) return []
+  // What stands between backticks is a word to type.
+  const parts = schema.description.split('`').map((text, index) => (index % 2 ? el('code', {}, text) : text))
+  return [el('p', { class: 'help' }, ...parts)]
 }
 
 function titleOf(plan: Plan): string {
