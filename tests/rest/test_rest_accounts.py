@@ -140,7 +140,7 @@ def test_who_did_something_stands_in_the_log(house: InsideHouse) -> None:
     plain = house.ask("PUT", path, {"name": "again"}, headers={"X-Request-Id": "request-7"})
     assert plain.headers["x-request-id"] == "request-7"
     created, updated = house.result("GET", f"{path}/logs")
-    assert (created["app"], created["trace"], created["source"]) == (who["x-flespi-app"][:63], "t" * 31, "127.0.0.1")
+    assert (created["app"], created["trace"], created["host"]) == (who["x-flespi-app"][:63], "t" * 31, "127.0.0.1")
     assert (created["cid"], created["origin_type"], created["event_origin"]) == (main(house), 5, path[1:])
     assert updated["trace"] == "request-7"
     assert (updated["old"]["name"], updated["new"]["name"]) == ("logged", "again")

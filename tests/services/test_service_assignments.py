@@ -189,7 +189,7 @@ async def test_who_did_it_is_in_the_log(one: Rooms) -> None:
     caller = one.directory.caller(token, app="desk", trace="t1", source="192.0.2.7")
     north = await one.directory.create(caller, GROUPS, {"name": "North"})
     record = (await one.logs(north, 31))[0]
-    assert (record["app"], record["trace"], record["source"]) == ("desk", "t1", "192.0.2.7")
+    assert (record["app"], record["trace"], record["host"]) == ("desk", "t1", "192.0.2.7")
     truck = await one.device("a")
     await one.commands.enqueue(caller, [truck], [{"name": "reboot"}])
     queued = next(record for record in await one.logs(truck) if record["event_code"] == 330)

@@ -130,7 +130,7 @@ class GalleryDoor:
     async def _upload(self, visit: Visit, call: GalleryCall) -> PlainResponse:
         """POST upload, as a form whose parts come in any order."""
         gallery = call.services.gallery.events
-        upload = await gallery.begin(call.entry, declared_length(visit.request))
+        upload = await gallery.begin(call.entry, declared_length(visit.request), call.caller.said())
         parts = _EventParts(gallery, upload)
         try:
             await read_form(visit.request, self._settings, upload.limit + MAX_THUMBNAIL + _SLACK, parts)
@@ -159,7 +159,7 @@ class GalleryDoor:
         if opened.event.file_uuid:
             return await self._put_again(visit, opened)
         links, gallery = self._api.services.gallery.links, self._api.services.gallery.events
-        upload = await gallery.begin(opened.entry, declared)
+        upload = await gallery.begin(opened.entry, declared, {**opened.by, "host": visit.asked.source})
         upload.limit = min(upload.limit, opened.max_size)
         try:
             async for piece in paced(visit.request, self._settings):

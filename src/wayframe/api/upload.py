@@ -43,7 +43,7 @@ async def receive_upload(request: Request, call: Call, settings: DoorSettings) -
         return Answer([])
     declared = declared_length(request)
     expected = None if declared is None else max(1, declared - _OVERHEAD)
-    upload = await media.begin_upload(entries, expected)
+    upload = await media.begin_upload(entries, expected, call.caller.said())
     try:
         parts = _Parts(media, upload)
         await read_form(request, settings, upload.limit + _SLACK, parts)

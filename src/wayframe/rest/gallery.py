@@ -233,7 +233,7 @@ async def delete(call: GalleryCall) -> Response:
     gallery = call.services.gallery.events
     found = await gallery.event(call.entry, call.event)
     await call.services.gallery.pulls.give_up(call.caller, call.entry, found)
-    await gallery.delete(call.entry, found)
+    await gallery.delete(call.caller, call.entry, found)
     return respond({"success": True})
 
 
@@ -248,6 +248,7 @@ async def upload_url(call: GalleryCall) -> Response:
     query = call.request.query
     life_s = float(whole(query, "expires", 900, 10, 7 * 86400))
     reserved = await call.services.gallery.links.reserve(
+        call.caller,
         call.entry,
         query.get("filename", ""),
         thumbnail=switch(query, "thumbnail") or False,

@@ -79,6 +79,8 @@ class _Open:
     link: Link | None = None
     """The connection it was sent over last; None while it was not sent since the start."""
     waiters: list[asyncio.Future[dict[str, Json]]] = field(default_factory=list)
+    by: Mapping[str, Json] = field(default_factory=dict)
+    """Who asked for it, for log records (`Caller.said`); a restart forgets it."""
 
 
 class Commands:
@@ -219,8 +221,9 @@ class Commands:
         opened = [self._put(entry, command) for entry, command in created]
         for item in opened:
             # Clients ignore log records of commands they have not seen on the state topic (mqtt-api.md 6.5).
+            item.by = caller.said()
             self._announce_state(item)
-            self._log(item, Log.COMMAND_QUEUED, caller.said())
+            self._log(item, Log.COMMAND_QUEUED)
             self.wake(item.entry)
         return opened, errors
 
@@ -284,6 +287,7 @@ class Commands:
             link = self._connections.link(opened.entry.id)
             if opened.command.stage is CommandStage.SENT and link is not None:
                 link.cancel(opened.command.id)
+            opened.by = caller.said()  # from now on it is theirs
             await self._finish(opened, CommandStage.CANCELED, reason="canceled over the API")
         return [{"id": opened.command.id} for opened in canceled]
 
@@ -513,7 +517,7 @@ class Commands:
         if item.command.queued and not item.command.stage.final:
             self._journal.state(self._state_topic(item), self.view(item.command), item.entry.cid)
 
-    def _log(self, item: _Open, kind: Log, by: Mapping[str, Json] | None = None) -> None:
+    def _log(self, item: _Open, kind: Log) -> None:
         """Log a step, and who asked for it. Real-time commands have one topic, and only their end is logged there."""
         if not item.command.queued:
             if not item.command.stage.final:
@@ -521,7 +525,7 @@ class Commands:
             kind = Log.REALTIME_COMMAND_PROCESSED
         shown = self.result(item.command) if item.command.stage.final else self.view(item.command)
         self._journal.log(
-            kind, OriginType.DEVICE, item.entry.id, item.entry.cid, {**shown, **(by or {})},
+            kind, OriginType.DEVICE, item.entry.id, item.entry.cid, {**shown, **item.by},
             topic_name=item.command.name,
         )  # fmt: skip
 

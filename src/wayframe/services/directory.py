@@ -394,13 +394,16 @@ class Directory:
         kind = self.kind(entity)
         if not kind.deletable:
             raise Forbidden("the main account cannot be deleted")
+        await self._delete(kind, entry, caller.said())
+
+    async def _delete(self, kind: Kind[Any], entry: Entry, by: Mapping[str, Json]) -> None:
         async with self._changing:
-            if self.find(entity, entry.id) is not entry:
-                raise NotFound(f"{entity}: no item {entry.id}", item_id=entry.id)
+            if self.find(kind.entity, entry.id) is not entry:
+                raise NotFound(f"{kind.entity}: no item {entry.id}", item_id=entry.id)
             kind.check_deletion(entry.item)
             await kind.table.delete([entry.id])
-            self._memory.drop(entity, entry.id)
-        self._announce_deletion(kind, entry, caller.said())
+            self._memory.drop(kind.entity, entry.id)
+        self._announce_deletion(kind, entry, by)
 
     def _announce_deletion(self, kind: Kind[Any], entry: Entry, by: Mapping[str, Json]) -> None:
         old, told = kind.state(entry), kind.account(entry)
@@ -486,8 +489,7 @@ class Directory:
         for token_id in self._authentication.ended():
             entry = self.find(TOKENS, token_id)
             if entry is not None:
-                assert isinstance(entry.item, Token)
-                await self.delete(Caller(entry.item, entry.item.cid), TOKENS, entry)
+                await self._delete(self._tokens, entry, {"reason": "its time is over"})
 
 
 async def _nobody(entity: str, entry: Entry) -> None:

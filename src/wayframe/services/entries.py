@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from wayframe.expressions import ExpressionError, Selector, SelectorError, compile_selector
-from wayframe.model import Account, BadRequest, Channel, Device, Token
+from wayframe.model import Account, BadRequest, Channel, Device, Json, Token
 from wayframe.model.items import DeletedItem, Geofence, Group, Plugin, Stream, Webhook
 from wayframe.model.limits import Limit
 
@@ -58,10 +58,11 @@ class Caller:
     source: str = ""
     """Address of the peer."""
 
-    def said(self) -> dict[str, str]:
-        """What a log record keeps of who did it (rest-api.md 1.5)."""
-        known = {"app": self.app, "trace": self.trace, "source": self.source}
-        return {name: value for name, value in known.items() if value}
+    def said(self) -> dict[str, Json]:
+        """What a log record keeps of who did it (rest-api.md 1.5, 6.5): `token_id`, or `user_id` of a person."""
+        who = {"token_id": self.token.id} if self.token.id > 0 else {"user_id": -self.token.id}
+        known = {"app": self.app, "trace": self.trace, "host": self.source}
+        return {**who, **{name: value for name, value in known.items() if value}}
 
 
 @dataclass(frozen=True, slots=True)

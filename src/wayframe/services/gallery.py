@@ -11,7 +11,7 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
@@ -211,7 +211,7 @@ class Gallery:
             shapes.declared(shapes.checked_metadata(asked.metadata))
             about["params"] = asked.metadata
         if about and event.file_uuid:
-            await self._media.update([entry], [event.file_uuid], about)
+            await self._media.update([entry], [event.file_uuid], about, caller.said())
         elif about:
             merged = {**event.metadata, **(about.pop("params", None) or {})}
             kept = {name: value for name, value in merged.items() if value is not None}
@@ -220,10 +220,10 @@ class Gallery:
             return await self._table.change(event.id, **changes)
         return await self.event(entry, event.id)
 
-    async def delete(self, entry: Entry, event: GalleryEvent) -> None:
+    async def delete(self, caller: Caller, entry: Entry, event: GalleryEvent) -> None:
         """Remove an event, and its file with it: in both APIs. A pull of it must have been given up before."""
         if event.file_uuid:
-            await self._media.delete([entry], uuids=[event.file_uuid])
+            await self._media.delete([entry], by=caller.said(), uuids=[event.file_uuid])
         else:
             await self._table.remove(event.id)
 
@@ -249,9 +249,9 @@ class Gallery:
 
     # --- files in -----------------------------------------------------------------------------------------------
 
-    async def begin(self, entry: Entry, expected: int | None = None) -> Upload:
-        """Make room for a file of a device. Raises `StorageFull`, `TooLarge`."""
-        return await self._media.begin_upload([entry], expected)
+    async def begin(self, entry: Entry, expected: int | None, by: Mapping[str, Json]) -> Upload:
+        """Make room for a file of a device. `by`: who sends it, for log records. Raises `StorageFull`, `TooLarge`."""
+        return await self._media.begin_upload([entry], expected, by)
 
     async def begin_thumbnail(self) -> BlobWriter:
         """Where the bytes of a thumbnail go; at most `MAX_THUMBNAIL`."""
@@ -284,7 +284,9 @@ class Gallery:
             if upload.writer.size == 0:
                 raise BadRequest("`event`: the file is empty")
             blob = await upload.writer.commit()
-            return await self.take(entry, blob, upload.head, told, EventSource.UPLOAD, thumbnail=thumbnail, event=event)
+            return await self.take(
+                entry, blob, upload.head, told, EventSource.UPLOAD, thumbnail=thumbnail, event=event, by=upload.by
+            )
         except WayframeError:
             if thumbnail:
                 await self._blobs.delete(thumbnail)
@@ -300,12 +302,14 @@ class Gallery:
         *,
         thumbnail: str = "",
         event: GalleryEvent | None = None,
+        by: Mapping[str, Json] | None = None,
     ) -> Stored:
         """Store a finished blob as an event and a file; the blob is gone if that fails.
 
         Args:
             head: its first bytes.
             event: the event it fills; None: a new one, or the one that has these very bytes under this name already.
+            by: who sent it, for log records; None: nobody who called.
         """
         try:
             if told.sha256 and told.sha256.lower() != blob.sha256:
@@ -318,11 +322,11 @@ class Gallery:
             if event is not None:
                 event = await self._table.get(event.id) or event
                 thumbnail = thumbnail or event.thumbnail
-            facts = self._facts(entry, blob, head, told, source, event, thumbnail)
+            facts = replace(self._facts(entry, blob, head, told, source, event, thumbnail), by=by)
             if event is None and (known := await self._known(entry, facts.name, blob)) is not None:
                 await self._blobs.delete(blob.key)
                 if thumbnail and not known.file.preview:
-                    await self._media.set_preview(known.file, thumbnail)
+                    await self._media.set_preview(known.file, thumbnail, by)
                 elif thumbnail:
                     await self._blobs.delete(thumbnail)
                 return known

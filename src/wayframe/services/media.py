@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -94,6 +94,8 @@ class MediaStore:
         self.quota = quota
         """Sizes by device."""
         self._owed: dict[str, int] = {}
+        self._senders: dict[str, Mapping[str, Json]] = {}
+        """Who sent files that are on their road, by uuid; a restart forgets it."""
         self.complete_command: Callable[[int, Json], Awaitable[None]] | None = None
         """Called with command id and file object when a requested file is ready (set by the composition root)."""
         self.fail_command: Callable[[int, str, bool], Awaitable[None]] | None = None
@@ -167,8 +169,10 @@ class MediaStore:
 
     # --- in -----------------------------------------------------------------------------------------------------
 
-    async def begin_upload(self, entries: Sequence[Entry], expected: int | None = None) -> Upload:
-        """Make room for a file of one or more devices. Raises `StorageFull`, `TooLarge`."""
+    async def begin_upload(
+        self, entries: Sequence[Entry], expected: int | None = None, by: Mapping[str, Json] | None = None
+    ) -> Upload:
+        """Make room for a file of one or more devices; `by` sends it. Raises `StorageFull`, `TooLarge`."""
         self.quota.check_disk(expected or 0)
         limit = min([self._max_upload, *(self.quota.limit(entry.device) for entry in entries)])
         if expected is not None and expected > limit + (1 << 20):
@@ -177,7 +181,7 @@ class MediaStore:
             # What rotation would free is freed when the file is whole, not for an upload that may break off.
             if not entry.device.media_rotate and self.quota.over(entry.device, min(expected or 1, limit)):
                 raise self.quota.full(entry.device)
-        return Upload(entries, await self._blobs.begin(), limit)
+        return Upload(entries, await self._blobs.begin(), limit, by)
 
     async def finish_upload(self, upload: Upload, name: str, data: Json) -> list[dict[str, Json]]:
         """Store an uploaded file with its `data` part. Returns one file object a device.
@@ -246,6 +250,7 @@ class MediaStore:
             meta=meta,
             params=data.params,
             message_params=data.message_params,
+            by=upload.by,
         )
 
     async def store_blob(self, entry: Entry, blob: Blob, facts: NewFile) -> MediaFile:
@@ -279,6 +284,8 @@ class MediaStore:
         else:
             await self._table.insert_of(file, facts.event)
         self._owe(file)
+        if facts.by:
+            self._senders[file.uuid] = facts.by
         self._count(entry.id, file.size)
         self._ready[file.uuid] = asyncio.Event()
         self._todo.put_nowait(file.uuid)
@@ -299,6 +306,7 @@ class MediaStore:
             except Exception:  # one file must not stop the road of the others; the next start takes it up again
                 log.exception("media_processing_failed", uuid=uuid[:8])
             finally:
+                self._senders.pop(uuid, None)
                 ready = self._ready.pop(uuid, None)
                 if ready is not None:
                     ready.set()
@@ -344,7 +352,7 @@ class MediaStore:
         entry = self._directory.device(file.device_id)
         if entry is None:
             return
-        self._log(Log.MEDIA_UPLOADED, file)
+        self._log(Log.MEDIA_UPLOADED, file, self._senders.get(file.uuid))
         await self._journal.settled()
         message = {
             "timestamp": file.created,
@@ -416,7 +424,9 @@ class MediaStore:
 
     # --- changing -----------------------------------------------------------------------------------------------
 
-    async def update(self, entries: Sequence[Entry], uuids: Sequence[str], body: Json) -> list[dict[str, Json]]:
+    async def update(
+        self, entries: Sequence[Entry], uuids: Sequence[str], body: Json, by: Mapping[str, Json] | None = None
+    ) -> list[dict[str, Json]]:
         """Change files. Raises `BadRequest`, and `NotFound` where none of the files exists."""
         changes = given(parse_body(MediaChange, body))
         if not changes:
@@ -436,11 +446,11 @@ class MediaStore:
                 kept = {name: value for name, value in merged.items() if value is not None}
                 changed = msgspec.structs.replace(current, modified=self._clock.now(), params=kept, **changes)
                 await self._rows.update(changed)
-            self._log(Log.MEDIA_UPDATED, changed)
+            self._log(Log.MEDIA_UPDATED, changed, by)
             views.append(self.view(changed))
         return views
 
-    async def set_preview(self, file: MediaFile, preview: str) -> bool:
+    async def set_preview(self, file: MediaFile, preview: str, by: Mapping[str, Json] | None = None) -> bool:
         """Give a file another preview, a blob. Returns whether the file is still there; the blob is gone if not."""
         async with self._writing(file.device_id):
             current = await self._table.get(file.uuid)
@@ -451,18 +461,23 @@ class MediaStore:
         if unused:
             await self._blobs.delete(unused)
         if current is not None:
-            self._log(Log.MEDIA_UPDATED, changed)
+            self._log(Log.MEDIA_UPDATED, changed, by)
         return current is not None
 
     async def delete(
-        self, entries: Sequence[Entry], *, uuids: Sequence[str] | None = None, filter_text: str = ""
+        self,
+        entries: Sequence[Entry],
+        *,
+        uuids: Sequence[str] | None = None,
+        filter_text: str = "",
+        by: Mapping[str, Json] | None = None,
     ) -> list[dict[str, Json]]:
         """Delete files: the named ones, those a filter matches, or all. Protection does not guard against this."""
         if uuids is not None:
             files = await self._named(entries, uuids)
         else:
             files = await self.files(entries, filter_text=filter_text)
-        await self._remove(files, Log.MEDIA_DELETED)
+        await self._remove(files, Log.MEDIA_DELETED, by)
         return [{"uuid": file.uuid, "device_id": file.device_id} for file in files]
 
     async def _named(self, entries: Sequence[Entry], uuids: Sequence[str]) -> list[MediaFile]:
@@ -475,7 +490,7 @@ class MediaStore:
         """Held from reading rows of a device's files to having written them and counted their bytes."""
         return self._locks.setdefault(device_id, asyncio.Lock())
 
-    async def _remove(self, files: Sequence[MediaFile], kind: Log) -> None:
+    async def _remove(self, files: Sequence[MediaFile], kind: Log, by: Mapping[str, Json] | None = None) -> None:
         """Remove files of any devices, in slices."""
         by_device: dict[int, list[str]] = {}
         for file in files:
@@ -483,15 +498,17 @@ class MediaStore:
         for device_id, uuids in by_device.items():
             for start in range(0, len(uuids), _SWEEP_SLICE):
                 async with self._writing(device_id):
-                    await self._take_out(device_id, uuids[start : start + _SWEEP_SLICE], kind)
+                    await self._take_out(device_id, uuids[start : start + _SWEEP_SLICE], kind, by)
 
-    async def _take_out(self, device_id: int, uuids: Sequence[str], kind: Log) -> None:
+    async def _take_out(
+        self, device_id: int, uuids: Sequence[str], kind: Log, by: Mapping[str, Json] | None = None
+    ) -> None:
         """Rows first, bytes after: a link of a row that is gone is 404 even if the server dies in between."""
         files = await self._table.list([device_id], uuids=uuids)  # as they are now: processing may have changed them
         await self._rows.delete([file.uuid for file in files])
         for file in files:
             self._count(device_id, -(file.size + file.original_size))
-            self._log(kind, file)
+            self._log(kind, file, by)
             for key in (file.blob, file.preview, file.original):
                 if key:
                     await self._blobs.delete(key)
@@ -567,5 +584,6 @@ class MediaStore:
     def _kilobytes(self, device_id: int) -> int:
         return -(-self.quota.stored(device_id) // 1024)
 
-    def _log(self, kind: Log, file: MediaFile) -> None:
-        self._journal.log(kind, OriginType.DEVICE, file.device_id, file.cid, self.view(file))
+    def _log(self, kind: Log, file: MediaFile, by: Mapping[str, Json] | None = None) -> None:
+        fields = {**self.view(file), **(by or {})}
+        self._journal.log(kind, OriginType.DEVICE, file.device_id, file.cid, fields)

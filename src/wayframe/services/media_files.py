@@ -48,6 +48,8 @@ class Upload:
     """Where the bytes go."""
     limit: int
     """Most bytes this file may have."""
+    by: Mapping[str, Json] | None
+    """Who sends it, for the log record (`Caller.said`)."""
     head: bytes = b""
     """The first bytes, to tell what it is."""
 
@@ -81,6 +83,8 @@ class NewFile:
     """The gallery event it belongs to, new or known; None: its command's, or one of its own."""
     preview: str = ""
     """Blob of a preview that came with it; empty: one is made."""
+    by: Mapping[str, Json] | None = None
+    """Who sent it, for the log record (`Caller.said`); None: the device."""
 
 
 def media_parameter(file: MediaFile) -> str:

@@ -58,7 +58,7 @@ class Removal:
             self._connections.close([entry], "all")
             await self._settings.hide(caller, entry)
             await self._commands.cancel(caller, [entry], "all")
-            await self._media.delete([entry])
+            await self._media.delete([entry], by=caller.said())
             await self._traffic.forget([entry.id])
             await self._history.save_telemetry()  # what was not written yet would not come back with the device
         elif entity == SUBACCOUNTS:

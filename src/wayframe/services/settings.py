@@ -33,6 +33,8 @@ _WRITE_TTL_S = 30 * 86_400
 _READ_TTL_S = 86_400
 _MARK = "setting"
 """Key in the `meta` of a command that carries a setting."""
+_WHO = ("token_id", "user_id", "app", "trace", "host")
+"""What a command's log record says of who asked for it (`Caller.said`)."""
 _ENDS = f"flespi/log/{DEVICES}/+/commands-queue/+/processed,canceled,expired"
 
 
@@ -199,7 +201,9 @@ class DeviceSettings:
         done = bool(record.get("executed"))
         self._journal.log(
             Log.SETTING_ACCEPTED if done else Log.SETTING_REJECTED, OriginType.DEVICE, entry.id, entry.cid,
-            {"name": name, "updated": pending.properties, "reason": record.get("reason", "")}, topic_name=name,
+            {**{who: record[who] for who in _WHO if who in record}, "name": name, "updated": pending.properties,
+             "reason": record.get("reason", "")},
+            topic_name=name,
         )  # fmt: skip
         current = {**(setting.current or {}), **pending.properties} if done else setting.current
         changed = replace(setting, current=current, pending=None, updated=self._clock.now())

@@ -7,16 +7,17 @@ the same bytes again are answered as the first time, so a broken transfer is sim
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
-from wayframe.model import BadRequest, Clock, Conflict, Forbidden, NotFound, WayframeError
+from wayframe.model import BadRequest, Clock, Conflict, Forbidden, Json, NotFound, WayframeError
 from wayframe.model.gallery import EventSource, EventState, GalleryEvent, event_id, type_of_name
 from wayframe.storage import BlobStore, BlobWriter, GalleryTable
 
 from .directory import Directory
-from .entries import Entry
+from .entries import Caller, Entry
 from .gallery import MAX_THUMBNAIL, Described, Gallery, Stored
 from .media import MediaStore
 from .media_files import Upload, clean_name
@@ -61,6 +62,8 @@ class Opened:
     thumbnail: bool
     """Whether it takes the thumbnail; otherwise the file."""
     max_size: int
+    by: Mapping[str, Json]
+    """Who asked for the link, for log records."""
 
 
 class UploadLinks:
@@ -87,7 +90,14 @@ class UploadLinks:
         self._pending: dict[int, int] = {}
 
     async def reserve(
-        self, entry: Entry, filename: str, *, thumbnail: bool, media_type: str | None, life_s: float = LIFE_S
+        self,
+        caller: Caller,
+        entry: Entry,
+        filename: str,
+        *,
+        thumbnail: bool,
+        media_type: str | None,
+        life_s: float = LIFE_S,
     ) -> Reserved:
         """A link for one file. Raises `BadRequest`, `StorageFull`."""
         if not filename.strip():
@@ -106,12 +116,12 @@ class UploadLinks:
             )
         )  # fmt: skip
         self._pending[entry.id] = self._pending.get(entry.id, 0) + 1
-        link, ends = self._sign(event, "media", limit, life_s)
-        picture = self._sign(event, "thumbnail", MAX_THUMBNAIL, life_s)[0] if thumbnail else ""
+        link, ends = self._sign(caller, event, "media", limit, life_s)
+        picture = self._sign(caller, event, "thumbnail", MAX_THUMBNAIL, life_s)[0] if thumbnail else ""
         return Reserved(event, link, picture, ends, limit)
 
-    def _sign(self, event: GalleryEvent, kind: str, limit: int, life_s: float) -> tuple[str, float]:
-        claims = {"evt": event.id, "dev": event.device_id, "kind": kind, "max": limit}
+    def _sign(self, caller: Caller, event: GalleryEvent, kind: str, limit: int, life_s: float) -> tuple[str, float]:
+        claims = {"evt": event.id, "dev": event.device_id, "kind": kind, "max": limit, "tok": caller.token.id}
         return self._signing.sign("upload", claims, life_s)
 
     async def open(self, token: str) -> Opened:
@@ -124,6 +134,7 @@ class UploadLinks:
         try:
             claims = self._signing.read("upload", token)
             event_key, device_id, limit = str(claims["evt"]), int(claims["dev"]), int(claims["max"])
+            token_id = int(claims.get("tok", 0))  # links given out by older versions do not say
         except (BadSignature, KeyError, ValueError):
             raise Forbidden("this upload link was not made here, or was altered") from None
         if self._signing.ended(claims):
@@ -132,7 +143,8 @@ class UploadLinks:
         event = await self._table.get(event_key) if entry is not None else None
         if entry is None or event is None or event.state is EventState.DELETED:
             raise LinkEnded("what this upload link was for has been deleted")
-        return Opened(entry, event, claims.get("kind") == "thumbnail", min(limit, self._media.largest(entry)))
+        by: dict[str, Json] = {("token_id" if token_id > 0 else "user_id"): abs(token_id)} if token_id else {}
+        return Opened(entry, event, claims.get("kind") == "thumbnail", min(limit, self._media.largest(entry)), by)
 
     async def repeat(self, opened: Opened, sha256: str) -> Stored:
         """The file came once more, after it was stored. Raises `Conflict` where it has other bytes, `NotFound`."""
@@ -153,7 +165,9 @@ class UploadLinks:
         event = current or opened.event
         told = Described(name=opened.event.source_key, media_type=event.media_type)
         try:
-            stored = await self._gallery.take(opened.entry, blob, upload.head, told, EventSource.PRESIGNED, event=event)
+            stored = await self._gallery.take(
+                opened.entry, blob, upload.head, told, EventSource.PRESIGNED, event=event, by=upload.by
+            )
         except Conflict:  # another transfer over this link was faster
             found = await self._table.get(event.id)
             if found is None:

@@ -84,7 +84,7 @@ async def change(call: Call) -> Answer:
         )
     uuids = _uuids(body["uuid"])
     changes = {name: value for name, value in body.items() if name != "uuid"}
-    changed = await call.services.media.update(await call.entries(), uuids, changes)
+    changed = await call.services.media.update(await call.entries(), uuids, changes, call.caller.said())
     return Answer(list(changed), _missing(uuids, changed))
 
 
@@ -98,7 +98,8 @@ async def delete(call: Call) -> Answer:
     condition = _condition(body["filter"]) if "filter" in body else ""
     if uuids is not None and condition:
         raise BadRequest("give uuid or filter, not both", schema_hint=["uuid", "filter"])
-    deleted = await call.services.media.delete(await call.entries(), uuids=uuids, filter_text=condition)
+    entries, by = await call.entries(), call.caller.said()
+    deleted = await call.services.media.delete(entries, by=by, uuids=uuids, filter_text=condition)
     return Answer(list(deleted), _missing(uuids or [], deleted))
 
 
