@@ -92,6 +92,8 @@ def site_of(settings: Settings) -> Site:
         secure_url=settings.secure_url,
         mqtt=f"{secure.hostname}:{settings.mqtts_port if settings.tls == 'on' else settings.mqtt_port}",
         mqtt_ws=f"{secure.hostname}:{secure.port or (443 if secure.scheme == 'https' else 80)}",
+        gw=settings.public_device_host,
+        ftp_port=settings.told_ftp_port,
     )
 
 

@@ -233,6 +233,7 @@ def test_regions_and_codes_need_no_token(house: InsideHouse) -> None:
     assert region["rest"] == "http://media.example:9005"
     assert region["media"] == "http://media.example:9005/media"
     assert region["default"] is True
+    assert (region["gw"], region["gw-ip"], region["gw-ftp"]) == ("media.example", "", "")
     codes = house.result("GET", "/const/values?names=toolbox%2Fcodes", key="")[0]["toolbox/codes"]["codes"]
     assert codes["25"]["severity"] in ("alert", "warning", "notice", "info")
     assert codes["301"]["extra_codes"]["17"]["description"] == "inactivity"

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from inside import GENERIC_TYPE, InsideHouse
+from wayframe.config import Settings
+from wayframe.rest.handlers.auth import region
+from wayframe.wiring import site_of
 
 _WHOLE = ("id", "cid", "created", "accessed", "expire", "ttl")
 
@@ -52,6 +55,17 @@ def test_an_item_may_be_sent_back_with_its_own_id_and_account(
     assert "`cid`" in house.refusal("PUT", f"{path}/{made['id']}", {**back, "cid": cid + 1}, status=400)
     assert "`id`" in house.refusal("PUT", f"{path}/{made['id']}", {**back, "id": made["id"] + 1}, status=400)
     assert "`cid`" in house.refusal("POST", path, [{**body, "cid": cid + 1}], status=400)
+
+
+def test_the_region_names_where_devices_and_their_files_go() -> None:
+    site = site_of(Settings(public_device_host="203.0.113.7", ftp_port=8821, public_ftp_port=21, tls="off"))
+    shown = region(site)
+    assert (shown["gw"], shown["gw-ip"], shown["gw-ftp"]) == ("203.0.113.7", "203.0.113.7", "203.0.113.7:21")
+
+
+def test_a_megabyte_is_a_million_bytes(house: InsideHouse) -> None:
+    device = house.device("rotating", media_rotate=1_000_000)
+    assert "media_rotate" in house.refusal("PUT", f"/gw/devices/{device}", {"media_rotate": 999_999}, status=400)
 
 
 def test_patch_merges_into_the_rights_of_a_token(house: InsideHouse) -> None:

@@ -77,7 +77,7 @@ async def lose(rooms: Rooms, entry: Entry) -> None:
         ({**ASK, "max_attempts": 0}, "max_attempts"),
         ({**ASK, "max_attempts": 11}, "max_attempts"),
         ({**ASK, "expires": NOW}, "expires"),
-        ({**ASK, "condition": "speed>"}, "filter"),
+        ({**ASK, "condition": "speed>"}, "`condition`"),
         ({**ASK, "urgency": 1}, "urgency"),
         ({"properties": {}}, "name"),
         ("reboot", "object"),
@@ -88,6 +88,7 @@ async def test_a_bad_command_is_refused_by_itself(one: Rooms, body: Any, named: 
     created, errors = await one.commands.enqueue(one.master(), [truck], [ASK, body])
     assert [item["name"] for item in created] == ["request_location"]
     assert isinstance(errors[0], BadRequest) and named in errors[0].reason
+    assert errors[0].reason.startswith("command 2 of 2: ") and errors[0].item_id == truck.id
 
 
 async def test_a_device_type_without_commands_takes_none(one: Rooms) -> None:

@@ -204,6 +204,22 @@ async def test_a_device_that_comes_back_goes_on_with_the_same_stream(stage: Stag
     assert rooms.topics().count(f"flespi/log/gw/devices/{stage.entry.id}/mediastream/start") == 1
 
 
+async def test_sound_that_comes_later_is_announced_once(stage: Stage) -> None:
+    """A player that was told of no sound would stay silent."""
+    await stage.ask()
+    stage.send(0, 2)
+    await stage.streaming()
+    state = f"flespi/state/gw/devices/{stage.entry.id}/connections/{stage.connection}"
+    told = len(stage.rooms.payloads(state))
+    for index in range(3):
+        stage.session.audio("aac", bytes(64), index * 64, 16_000, 1)
+    await stage.rooms.journal.settled()
+    heard = [payload["meta"]["mediastream"]["has_audio"] for payload in stage.rooms.payloads(state)[told - 1 :]]
+    assert heard == [False, True]
+    (shown,) = stage.rooms.connections.views([stage.entry], str(stage.connection))
+    assert shown["meta"]["mediastream"]["has_audio"] is True
+
+
 async def test_a_device_that_does_not_come_back_ends_the_stream(stage: Stage) -> None:
     await stage.ask()
     stage.send(0, 2)

@@ -32,6 +32,10 @@ class Site:
     """`host:port` of MQTT over TLS."""
     mqtt_ws: str = ""
     """`host:port` or `host:port/path` of MQTT over WebSocket."""
+    gw: str = ""
+    """Host devices connect to; empty: the host of `secure_url`."""
+    ftp_port: int = 0
+    """Port there that devices upload files to by FTP; 0: the door is shut."""
     name: str = "local"
     """Name of the one region."""
 

@@ -142,15 +142,27 @@ class SubaccountItem(Struct, kw_only=True):
     metadata: dict[str, Any]
 
 
-class RegionItem(Struct, kw_only=True, rename={"mqtt_ws": "mqtt-ws"}):
+class RegionItem(
+    Struct,
+    kw_only=True,
+    rename={
+        "mqtt_ws": "mqtt-ws", "gw_ip": "gw-ip", "gw_ftp": "gw-ftp", "registration_allowed": "registration-allowed",
+    },
+):  # fmt: skip
     """The addresses of this server."""
 
     name: str
+    region: str
     default: bool
     rest: str
     media: str
     mqtt: str
     mqtt_ws: str
+    cdn: str
+    gw: str
+    gw_ip: str
+    gw_ftp: str
+    registration_allowed: bool
 
 
 class ProtocolItem(Struct, kw_only=True):

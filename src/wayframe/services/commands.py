@@ -40,6 +40,7 @@ from .entries import DEVICES, Caller, Entry, compile_text
 from .history import compiled_filter
 from .journal import Journal
 from .links import Links
+from .rules import check_expression
 
 DEFAULT_TIMEOUT_S = 30
 MAX_OPEN = 1000
@@ -215,6 +216,9 @@ class Commands:
                     created.append((entry, self._new(entry, body, position, queued, command_id)))
                     room -= 1
                 except WayframeError as error:
+                    if len(bodies) > 1:
+                        error.reason = f"command {position} of {len(bodies)}: {error.reason}"
+                    error.item_id = entry.id
                     errors.append(error)
         if created:
             await self._table.insert_many([command for _, command in created])
@@ -230,8 +234,7 @@ class Commands:
     def _new(self, entry: Entry, body: Json, position: int, queued: bool, command_id: int) -> Command:
         parsed = parse_body(CommandBody, body)
         self._directory.catalogue.check_command(entry.device.device_type_id, parsed.name, parsed.properties)
-        if parsed.condition:
-            compiled_filter(parsed.condition)
+        check_expression(parsed.condition, "condition")
         now = self._clock.now()
         if not queued:
             expires = now + (DEFAULT_TIMEOUT_S if parsed.timeout is UNSET else parsed.timeout)

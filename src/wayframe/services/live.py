@@ -116,7 +116,7 @@ class LiveSession:
         if self.stream is not None:
             gap_ms = int((self._owner.clock.now() - self._lost_at) * 1000) if self._lost_at else 0
             self._base_ms = self._newest_ms + max(gap_ms, 1)
-            self._owner.reconnected(self)
+            self._owner.described(self)
 
     def video(self, codec: str, data: bytes, key: bool, pts_ms: int, now: float) -> None:
         if self.ended:
@@ -174,8 +174,12 @@ class LiveSession:
 
     def encoded(self, frame: bytes, pts_ms: int, config: AudioConfig) -> None:
         """A sound frame, ready for the stream."""
-        if self.stream is not None and not self.ended:
-            self.stream.aac(frame, pts_ms, config)
+        if self.stream is None or self.ended:
+            return
+        first = self.stream.audio_config is None
+        self.stream.aac(frame, pts_ms, config)
+        if first:
+            self._owner.described(self)
 
     def tick(self, now: float) -> None:
         """The owner's clock looks after live streams."""
@@ -324,14 +328,14 @@ class Live:
             await self._commands.failed(session.expected.command_id, error.reason, retry=False)
             self.end(session, error.reason)
             return
-        meta = {"mediastream": session.description()}
-        self._connections.update_meta(session.entry, session.connection_id, meta)
+        self.described(session)
         self._log(Log.STREAM_START, session, "started")
         await self._commands.done(session.expected.command_id, session.response())
 
-    def reconnected(self, session: LiveSession) -> None:
-        """The device opened the media connection of a running stream again."""
-        self._connections.update_meta(session.entry, session.connection_id, {"mediastream": session.description()})
+    def described(self, session: LiveSession) -> None:
+        """Announce what a stream is: at its start, with its first sound, and when the device took it up again."""
+        if session.uuid in self._started:
+            self._connections.update_meta(session.entry, session.connection_id, {"mediastream": session.description()})
 
     def encoder(self, session: LiveSession, codec: str, rate: int, channels: int) -> AudioEncoder | None:
         """A sound encoder, or None where this server has none for the codec."""

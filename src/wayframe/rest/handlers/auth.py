@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from wayframe.model import Json
@@ -26,7 +27,7 @@ async def regions(call: Call) -> Answer:
 def region(site: Site) -> dict[str, Json]:
     """The one region, as clients join addresses from it."""
     base = site.secure_url or site.public_url
-    host = urlsplit(base).hostname or "localhost"
+    host = site.gw or urlsplit(base).hostname or "localhost"
     return {
         "name": site.name,
         "region": site.name,
@@ -37,10 +38,18 @@ def region(site: Site) -> dict[str, Json]:
         "mqtt-ws": site.mqtt_ws,
         "cdn": f"{base}/cdn",
         "gw": host,
-        "gw-ip": host,
-        "gw-ftp": "",
+        "gw-ip": host if _is_address(host) else "",
+        "gw-ftp": f"{host}:{site.ftp_port}" if site.ftp_port else "",
         "registration-allowed": False,
     }
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def providers(call: Call) -> Answer:
