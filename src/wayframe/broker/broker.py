@@ -163,6 +163,11 @@ class Broker:
             return Reason.NO_MATCHING_SUBSCRIBERS, 0
         return Reason.SUCCESS, self.distribute(self._message(packet, who.cid), client.session)
 
+    def publish_for(self, cid: int, packet: Publish) -> None:
+        """Distribute a message that came by another door, in an account's name."""
+        self.counters.messages_in += 1
+        self.distribute(self._message(packet, cid))
+
     def find_route(self, connection: Connection, raw_topic: bytes) -> None:
         """The short way for what a client publishes, if there is one (its token is not limited: `let_relay`)."""
         client, topic = connection.who, raw_topic[2:].decode()

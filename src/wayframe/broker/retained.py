@@ -186,7 +186,10 @@ class Retained:
             if connection.waits:  # the SUBACK says that the subscription is stored: it goes first
                 await self._keeper.settle()
             subscription = waiting.pop(next(iter(waiting)))
-            for message in self.matching(subscription):
+            cids = self._family(client.who.cid)
+            if subscription.cid is not None:
+                cids = cids & {subscription.cid}
+            for message in self.matching(split_filter(subscription.topic), cids):
                 if connection.closing or client.connection is not connection:
                     return
                 filters = Filters(message, None)
@@ -200,15 +203,11 @@ class Retained:
                         if not connection.choked or connection.closing:
                             break
 
-    def matching(self, subscription: Subscription) -> Iterator[Message]:
-        """Retained messages of a subscription, by topic within each account; rights are not looked at yet.
+    def matching(self, levels: Levels, cids: frozenset[int]) -> Iterator[Message]:
+        """Retained messages of these accounts that match a filter, by topic within each; rights are not looked at.
 
-        Those that are replaced or removed while others are sent are left out: the subscriber got the news already.
+        Those that are replaced or removed while others are sent are left out: a subscriber got the news already.
         """
-        levels = split_filter(subscription.topic)
-        cids = self._family(subscription.client.who.cid)
-        if subscription.cid is not None:
-            cids = cids & {subscription.cid}
         for cid in sorted(cids):
             root = self._trees.get(cid)
             if root is not None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from wayframe.model import Event, Json, NotFound
+from wayframe.bus import InvalidFilter, split_filter
+from wayframe.model import BadRequest, Event, Forbidden, Json, NotFound, Token
+from wayframe.mqtt import Message, MqttError, Properties, Publish
+from wayframe.mqtt.packets import check_topic
+from wayframe.services.sessions import MessageBody
 
 from .clients import Client
 from .retained import Levels, Retained
+from .rights import RESERVED
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -75,19 +80,58 @@ class SessionDesk:
         self._broker.drop_subscription(client, text)
         self._broker.save(client)
 
-    def retained_views(self, cids: frozenset[int]) -> list[Mapping[str, Json]]:
-        """Retained messages that clients of these accounts published, by account and topic."""
-        return [
-            {
-                "cid": message.cid,
-                "topic": message.topic,
-                "payload": message.payload.decode(errors="replace"),
-                "timestamp": message.timestamp,
-                "expires": message.expires or 0,
-            }
-            for message in self._retained.of(cids)
-        ]
+    def retained_views(self, token: Token, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
+        """Retained messages that match a topic filter and the token may see. Raises `BadRequest`."""
+        who = self._broker.principal(token)
+        try:
+            levels = split_filter(topic)
+        except InvalidFilter as error:
+            raise BadRequest(f"topic filter: {error}") from None
+        return (_shown(message) for message in self._retained.matching(levels, cids) if who.sees(message.topic))
 
-    def clear_retained(self, cid: int, topic: str) -> None:
-        """Remove one of them."""
+    def published_views(self, cids: frozenset[int]) -> Iterator[Mapping[str, Json]]:
+        """Retained messages that clients of these accounts published, by account and topic."""
+        return map(_shown, self._retained.of(cids))
+
+    def publish(self, token: Token, cid: int, message: MessageBody) -> None:
+        """Publish to the clients of an account. Raises `BadRequest`, `Forbidden`."""
+        try:
+            check_topic(message.topic)
+        except MqttError as error:
+            raise BadRequest(f"topic: {error}") from None
+        self._may_publish(token, message.topic)
+        properties: Properties = {}
+        if message.content_type:
+            properties["content_type"] = message.content_type
+        if message.user_properties:
+            properties["user_property"] = list(message.user_properties.items())
+        self._broker.publish_for(
+            cid,
+            Publish(
+                message.topic, (message.payload or "").encode(), message.qos, message.retained, properties=properties
+            ),
+        )
+
+    def clear_retained(self, token: Token, cid: int, topic: str) -> None:
+        """Remove a retained message that a client published. Raises `Forbidden`."""
+        self._may_publish(token, topic)
         self._retained.clear(cid, topic)
+
+    def _may_publish(self, token: Token, topic: str) -> None:
+        if topic.startswith(RESERVED):
+            raise Forbidden(f"topics below {RESERVED} are published by the server alone")
+        if not self._broker.principal(token).publishes(topic):
+            raise Forbidden(f"this token may not publish to {topic[:200]!r}")
+
+
+def _shown(message: Message) -> dict[str, Json]:
+    """A retained message as REST shows it."""
+    return {
+        "cid": message.cid,
+        "topic": message.topic,
+        "payload": message.payload.decode(errors="replace"),
+        "qos": message.qos,
+        "timestamp": message.timestamp,
+        "expires": message.expires or 0,
+        "user_properties": dict(message.properties.get("user_property", ())),
+    }

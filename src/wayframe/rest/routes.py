@@ -25,7 +25,7 @@ from wayframe.services.entries import (
     WEBHOOKS,
 )
 from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
-from wayframe.services.sessions import MESSAGES, SESSIONS
+from wayframe.services.sessions import MESSAGES, SESSIONS, MessageBody
 from wayframe.services.settings import SettingBody
 from wayframe.services.users import USERS, UserBody
 
@@ -279,10 +279,12 @@ ROUTES: tuple[Route, ...] = (
           SESSIONS, result=schemas.SubscriptionItem),
     Route("DELETE", f"{_SES}/subscriptions/{{subscriptions}}", mqtt.unsubscribe, "Take subscriptions away", SESSIONS,
           result=schemas.IdItem),
-    Route("GET", "/mqtt/messages/{messages}", mqtt.messages, "Retained messages of clients", MESSAGES,
+    Route("POST", "/mqtt/messages", mqtt.publish, "Publish messages", MESSAGES, result=schemas.PublishedItem,
+          body=MessageBody, batch=True),
+    Route("GET", "/mqtt/messages/{topics}", mqtt.messages, "Retained messages by topic filter", MESSAGES,
           result=schemas.RetainedItem),
-    Route("DELETE", "/mqtt/messages/{messages}", mqtt.clear, "Remove retained messages", MESSAGES,
-          result=schemas.IdItem),
+    Route("DELETE", "/mqtt/messages/{topics}", mqtt.clear, "Remove retained messages", MESSAGES,
+          result=schemas.TopicItem),
     Route("GET", "/mqtt/logs", mqtt.logs, "Connects, refusals and drops", SESSIONS, "logs",
           result=schemas.LogItem, data=_H),
 )

@@ -95,15 +95,27 @@ class SubscriptionItem(Struct, kw_only=True):
     subscription_id: int
 
 
-class RetainedItem(Struct, kw_only=True):
-    """A retained message that a client published."""
+class TopicItem(Struct, kw_only=True):
+    """A topic of an account."""
 
-    id: int
     cid: int
     topic: str
+
+
+class PublishedItem(TopicItem, kw_only=True):
+    """A message that was published."""
+
+    retained: bool
+
+
+class RetainedItem(TopicItem, kw_only=True):
+    """A retained message."""
+
     payload: str
+    qos: int
     timestamp: float
     expires: float
+    user_properties: dict[str, str]
 
 
 class UserItem(Struct, kw_only=True):

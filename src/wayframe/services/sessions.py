@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Annotated, Protocol
 
-from wayframe.model import Json, Unavailable
+from msgspec import Meta, Struct
 
+from wayframe.model import Json, Token, TooLarge, Unavailable
+
+from .bodies import parse_body
 from .directory import Directory
 from .entries import Caller
 
 SESSIONS = "mqtt/sessions"
 MESSAGES = "mqtt/messages"
+
+
+MAX_MESSAGES = 10_000
+"""Retained messages in one answer."""
+
+
+_Text = Annotated[str, Meta(max_length=1024, pattern=r"\A[^\x00]*\Z")]
+
+
+class MessageBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of POST /mqtt/messages: a message as a client of MQTT 5.0 publishes it."""
+
+    topic: _Text
+    payload: str | None = None
+    """UTF-8 text; none with `retained` removes what is retained for the topic."""
+    retained: bool = False
+    qos: Annotated[int, Meta(ge=0, le=2)] = 0
+    content_type: _Text = ""
+    user_properties: Annotated[dict[_Text, _Text], Meta(max_length=64)] = {}
 
 
 class SessionSource(Protocol):
@@ -29,11 +52,20 @@ class SessionSource(Protocol):
     def unsubscribe(self, session_id: int, text: str) -> None:
         """Take one of its subscriptions away."""
 
-    def retained_views(self, cids: frozenset[int]) -> list[Mapping[str, Json]]:
-        """Retained messages that clients of these accounts published, by topic."""
+    def retained_views(self, token: Token, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
+        """Retained messages of these accounts that match a topic filter and the token may see, by account and topic.
 
-    def clear_retained(self, cid: int, topic: str) -> None:
-        """Remove one of them."""
+        Raises `BadRequest` for a malformed filter.
+        """
+
+    def published_views(self, cids: frozenset[int]) -> Iterator[Mapping[str, Json]]:
+        """Retained messages that clients of these accounts published, by account and topic."""
+
+    def publish(self, token: Token, cid: int, message: MessageBody) -> None:
+        """Publish to the clients of an account. Raises `BadRequest` for a bad topic, `Forbidden`."""
+
+    def clear_retained(self, token: Token, cid: int, topic: str) -> None:
+        """Remove a retained message that a client published. Raises `Forbidden`."""
 
 
 class MqttSessions:
@@ -68,12 +100,35 @@ class MqttSessions:
         """Take one of a session's subscriptions away."""
         self._broker().unsubscribe(session_id, text)
 
-    def retained(self, caller: Caller, method: str) -> list[Mapping[str, Json]]:
-        """Retained messages the caller's accounts published, each with a number as its `id`. Raises `Forbidden`."""
-        self._directory.granted(caller, MESSAGES, method)
-        views = self._broker().retained_views(self._directory.visible_accounts(caller.cid))
-        return [{"id": number, **view} for number, view in enumerate(views, 1)]
+    def retained(self, caller: Caller, method: str, topic: str, cid: int | None) -> list[Mapping[str, Json]]:
+        """Retained messages that match a topic filter, of one account or of all that the caller may see.
 
-    def clear(self, cid: int, topic: str) -> None:
-        """Remove a retained message."""
-        self._broker().clear_retained(cid, topic)
+        Args:
+            topic: a topic filter (what the house says begins with `flespi/`), or `all`: what clients published.
+
+        Raises:
+            BadRequest: the filter is malformed.
+            Forbidden: the token has no right to retained messages.
+            TooLarge: more match than one answer holds.
+        """
+        self._directory.granted(caller, MESSAGES, method)
+        cids = self._directory.visible_accounts(caller.cid)
+        if cid is not None:
+            cids = cids & {cid}
+        broker = self._broker()
+        found = broker.published_views(cids) if topic == "all" else broker.retained_views(caller.token, cids, topic)
+        views = list(islice(found, MAX_MESSAGES + 1))
+        if len(views) > MAX_MESSAGES:
+            raise TooLarge(f"more than {MAX_MESSAGES} retained messages match: name more levels of the topic")
+        return views
+
+    def publish(self, caller: Caller, body: Json) -> Mapping[str, Json]:
+        """Publish a message in the name of the caller's account. Raises `BadRequest`, `Forbidden`."""
+        self._directory.granted(caller, MESSAGES, "POST")
+        message = parse_body(MessageBody, body)
+        self._broker().publish(caller.token, caller.cid, message)
+        return {"cid": caller.cid, "topic": message.topic, "retained": message.retained}
+
+    def clear(self, caller: Caller, cid: int, topic: str) -> None:
+        """Remove a retained message. Raises `Forbidden`."""
+        self._broker().clear_retained(caller.token, cid, topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from wayframe.model import Json, OriginType, query
@@ -10,8 +11,10 @@ from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.services.sessions import SESSIONS
 
-from .shared import chosen, projected
+from .shared import chosen, each, projected
 
+_RETAINED = re.compile(r"(?P<topic>.*?)(?:,cid=(?P<cid>[0-9]{1,15}))?", re.DOTALL)
+"""`<topic filter>`, or `<topic filter>,cid=<account>` for those of one account alone."""
 _LOGS = (Log.MQTT_CONNECTED, Log.MQTT_DISCONNECTED, Log.MQTT_REFUSED, Log.MQTT_DROPPED)
 
 
@@ -54,19 +57,34 @@ async def unsubscribe(call: Call) -> Answer:
     return Answer([{"id": line["id"], "session_id": line["session_id"]} for line in gone])
 
 
+def _retained(call: Call) -> list[Mapping[str, Json]]:
+    text = call.params[0]
+    found = _RETAINED.fullmatch(text)
+    assert found is not None
+    cid = int(found["cid"]) if found["cid"] else None
+    return call.services.sessions.retained(call.caller, call.route.method, found["topic"], cid)
+
+
 async def messages(call: Call) -> Answer:
-    """GET /mqtt/messages/{sel}: retained messages that clients published."""
-    lines = {int(line["id"]): line for line in call.services.sessions.retained(call.caller, call.route.method)}
-    return projected(call, chosen(lines, call.params[0], "retained message"))
+    """GET /mqtt/messages/{filter}: retained messages, those of the house too where the filter begins with `flespi/`."""
+    return projected(call, _retained(call))
+
+
+async def publish(call: Call) -> Answer:
+    """POST /mqtt/messages: publish as the caller's account."""
+
+    async def one(body: dict[str, Json]) -> Json:
+        return call.services.sessions.publish(call.caller, body)
+
+    return await each(call.objects(), one, "message")
 
 
 async def clear(call: Call) -> Answer:
-    """DELETE /mqtt/messages/{sel}."""
-    lines = {int(line["id"]): line for line in call.services.sessions.retained(call.caller, call.route.method)}
-    gone = chosen(lines, call.params[0], "retained message")
+    """DELETE /mqtt/messages/{filter}: retained messages that clients published."""
+    gone = _retained(call)
     for line in gone:
-        call.services.sessions.clear(int(line["cid"]), str(line["topic"]))
-    return Answer([{"id": line["id"], "topic": line["topic"]} for line in gone])
+        call.services.sessions.clear(call.caller, int(line["cid"]), str(line["topic"]))
+    return Answer([{"cid": line["cid"], "topic": line["topic"]} for line in gone])
 
 
 async def logs(call: Call) -> Answer:
