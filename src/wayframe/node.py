@@ -38,6 +38,7 @@ from wayframe.services import (
     Assignments,
     Bin,
     Catalogue,
+    ChannelHistory,
     Commands,
     Connections,
     Defaults,
@@ -45,6 +46,7 @@ from wayframe.services import (
     Directory,
     GallerySettings,
     History,
+    Idents,
     Journal,
     Links,
     Live,
@@ -57,6 +59,7 @@ from wayframe.services import (
     Recordings,
     Removal,
     Services,
+    Statistics,
     TokenKeys,
     Traffic,
     Transfers,
@@ -95,6 +98,8 @@ _CERTIFICATE_S = 10.0
 """How late a certificate that somebody renewed is taken up."""
 _TELEMETRY_S = 5.0
 """Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
+_IDENTS_S = 5.0
+"""An ident that came since is forgotten in a crash, until it comes again."""
 _TOKENS_S = 0.5
 """How late a token may be found to be over; connections that it opened end with it."""
 
@@ -198,6 +203,8 @@ class Node:
         assignments = Assignments(tables.assignments, directory, journal)
         bin = Bin(tables.deleted, directory, clock)
         traffic = Traffic(PacketTable(db), directory, clock)
+        idents = Idents(tables.idents, directory, connections, traffic, clock, self.ids)
+        channel_history = ChannelHistory(self.message_store, StateTable(db), directory, idents, clock)
         device_settings = DeviceSettings(
             table=tables.settings, directory=directory, commands=commands, journal=journal, bus=self.bus, clock=clock
         )
@@ -211,6 +218,7 @@ class Node:
             history=history,
             traffic=traffic,
             settings=device_settings,
+            idents=idents,
         )
         removal.clear_account.append(UserTable(db).delete_of_account)
         transfers = Transfers(
@@ -235,6 +243,7 @@ class Node:
         self.services = Services(
             catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
             MqttSessions(directory), assignments, bin, removal, traffic, device_settings, transfers, gallery,
+            idents, channel_history, Statistics(directory, clock),
         )  # fmt: skip
         self.drops = DropIntake(gallery.folders, gallery.events, media, self.blobs, directory, clock)
         self.gateway = Gateway(
@@ -261,6 +270,7 @@ class Node:
             max_body_bytes=settings.max_body_bytes,
             public_url=settings.public_url,
             metrics_token=settings.metrics_token,
+            gallery_url_tokens=settings.gallery_url_tokens == "on",
         )
         self.mqtt = MqttDoor(
             broker_settings(settings),
@@ -347,6 +357,8 @@ class Node:
             log.warning("gallery_repaired", what=sentence)
         await services.settings.load()
         await services.alarms.load()
+        await services.idents.load()
+        await services.channel_history.load()
         self._run(services.journal.run(), "journal")
         self._run(services.history.run(), "history")
         self._run(services.media.run(max(2, self.settings.media_workers * 2)), "media")
@@ -358,6 +370,7 @@ class Node:
         self._run(self.gateway.run(), "gateway")
         self._run(self.mqtt.run(), "mqtt")
         self._run(self._every(_TELEMETRY_S, "saving telemetry", services.history.save_telemetry), "telemetry")
+        self._run(self._every(_IDENTS_S, "saving idents", services.idents.save), "idents")
         self._run(self._every(self.settings.upkeep_s, "upkeep", self._upkeep), "upkeep")
         if self.certificate is not None:
             self._run(self._every(_CERTIFICATE_S, "the certificate", self._look_at_certificate), "certificate")
@@ -409,6 +422,7 @@ class Node:
         await services.history.drain()
         await services.journal.drain()
         await services.traffic.flush()
+        await services.idents.save()
         await services.directory.save_token_use()
         await services.directory.save_activity()
         await services.journal.drain()
@@ -461,6 +475,7 @@ class Node:
         await services.alarms.expire()
         await services.removal.expire()
         await services.traffic.expire()
+        await services.idents.expire()
         await services.directory.save_token_use()
         await services.directory.save_activity()
         await services.commands.purge()

@@ -39,8 +39,8 @@ async def test_an_unknown_ident_is_refused_remembered_and_logged_with_what_to_do
     terminal.say(Msg.REGISTER, b808.register(b808.Identity(), Layout.V2013))
     answer = b808.parse_register_answer((await terminal.hear(Msg.REGISTER_ANSWER)).body)
     assert answer.result != 0
-    knocked = doors.services.connections.unknown_idents(doors.channel.id)[0]
-    assert knocked["ident"] == "13900000077" and knocked["source"].startswith("127.0.0.1:")
+    (knocked,) = doors.services.idents.of(doors.channel.id)
+    assert (knocked.ident, knocked.device_id) == ("13900000077", 0) and knocked.source.startswith("127.0.0.1:")
     record = (await doors.logs(doors.channel, 104, 9))[0]
     assert record["ident"] == "13900000077" and "POST /gw/devices" in record["error_text"]
     terminal.close()
@@ -232,10 +232,11 @@ async def test_raw_traffic_is_kept_from_the_first_byte_where_the_device_wants_it
     other = await doors.sign_in("13900000099")
     sent = terminal.frame(Msg.HEARTBEAT, b"")
     terminal.raw(sent)
-    packets = await doors.services.traffic.packets([truck, quiet], HistoryQuery())
+    owners = {device.id: {"device_id": device.id} for device in (truck, quiet)}
+    packets = await doors.services.traffic.packets(owners, HistoryQuery())
     while packets[-1]["direction"] != "out" or not any(packet["data"] == sent.hex() for packet in packets):
         await asyncio.sleep(0)
-        packets = await doors.services.traffic.packets([truck, quiet], HistoryQuery())
+        packets = await doors.services.traffic.packets(owners, HistoryQuery())
     assert {packet["device_id"] for packet in packets} == {truck.id}
     assert packets[0]["direction"] == "in" and packets[0]["data"].startswith("7e0100")  # the registration
     assert packets[1]["direction"] == "out" and packets[1]["data"].startswith("7e8100")
@@ -243,3 +244,38 @@ async def test_raw_traffic_is_kept_from_the_first_byte_where_the_device_wants_it
     assert [packet["timestamp"] for packet in packets] == sorted(packet["timestamp"] for packet in packets)
     terminal.close()
     other.close()
+
+
+async def test_raw_traffic_of_an_unknown_ident_is_kept_where_the_channel_wants_it(doors: Doors) -> None:
+    async def knock() -> list[tuple[str, str]]:
+        terminal = await doors.dial("13900000077")
+        terminal.say(Msg.REGISTER, b808.register(b808.Identity(), Layout.V2013))
+        await terminal.hear(Msg.REGISTER_ANSWER)
+        terminal.close()
+        (known,) = doors.services.idents.of(doors.channel.id)
+        packets = await doors.services.traffic.packets({-known.id: {"ident": known.ident}}, HistoryQuery())
+        assert all(packet["ident"] == "13900000077" for packet in packets)
+        return [(packet["direction"], packet["data"][:6]) for packet in packets]
+
+    assert await knock() == []
+    await doors.change(doors.channel, configuration={"packets_ttl": "3600"})
+    while not (heard := await knock()):  # the listener follows the news of the change
+        pass
+    assert heard == [("in", "7e0100"), ("out", "7e8100")]
+
+
+async def test_an_ident_that_was_unknown_is_a_device_once_it_comes_as_one(doors: Doors) -> None:
+    terminal = await doors.dial()
+    terminal.say(Msg.REGISTER, b808.register(b808.Identity(), Layout.V2013))
+    await terminal.hear(Msg.REGISTER_ANSWER)
+    terminal.close()
+    (stranger,) = doors.services.idents.of(doors.channel.id)
+    truck = await doors.device()
+    terminal = await doors.sign_in()
+    (known,) = doors.services.idents.of(doors.channel.id)
+    assert (stranger.device_id, known.device_id, known.ident) == (0, truck.id, IDENT)
+    assert truck.view["channels"] == [{"id": doors.channel.id}]
+    await terminal.acknowledged(terminal.report(77))
+    (message,) = await doors.services.channel_history.messages([doors.channel], HistoryQuery())
+    assert (message["device.id"], message["position.altitude"]) == (truck.id, 77)
+    terminal.close()

@@ -243,17 +243,6 @@ def test_an_item_moves_to_an_account_below_only(house: InsideHouse) -> None:
         assert "cid" in house.refusal("PUT", f"/gw/devices/{device}/cid", wrong, status=400)
 
 
-def test_idents_without_a_selector(house: InsideHouse) -> None:
-    channel = house.result("POST", "/gw/channels", [{"protocol_name": "jt808", "enabled": False}])[0]["id"]
-    house.node.services.connections.saw_ident(channel, "0138", "192.0.2.9:1", 1234.5)
-    found = house.result("GET", f"/gw/channels/{channel}/idents")
-    assert [(line["ident"], line["source"], line["last_seen"], line["registered"]) for line in found] == [
-        ("0138", "192.0.2.9:1", 1234.5, False)
-    ]
-    assert house.result("GET", f"/gw/channels/{channel}/idents/ident=0138?fields=ident") == [{"ident": "0138"}]
-    assert house.result("GET", f"/gw/channels/{channel}/idents/ident=9") == []
-
-
 def test_settings_over_the_wire(house: InsideHouse) -> None:
     types = house.result("GET", "/gw/channel-protocols/name=jt808/device-types/name=mdvr?fields=id,settings")[0]
     assert [(item["name"], item["mode"]) for item in types["settings"]] == [

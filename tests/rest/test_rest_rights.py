@@ -14,6 +14,7 @@ from inside import GENERIC_TYPE, InsideHouse
 from wayframe.model.access import SUBMODULES
 from wayframe.rest import ROUTES, Route
 from wayframe.services.commands import CommandBody
+from wayframe.services.item_bodies import SmsBody
 
 METHODS = ["GET", "POST", "PUT", "DELETE"]
 HOOK = {"type": "custom-server", "uri": "https://example.com/x", "method": "POST", "body": "x"}
@@ -115,6 +116,8 @@ class World:
             )
         if route.path.endswith("/messages"):
             return [{"timestamp": 1_700_000_000}] if route.method == "POST" else {}
+        if route.body is SmsBody:
+            return [{"text": "WAKEUP10"}]
         if route.body is CommandBody:
             return [{"name": "custom", "properties": {}, "timeout": 5}]
         if route.body == list[str]:
@@ -132,10 +135,16 @@ class World:
         return self.house.ask(route.method, path, self.body(route, item), key=key)
 
 
+UNCARRIED = ("/gw/streams/{streams}/messages", "/gw/devices/{devices}/sms")
+
+
 def done(route: Route) -> int:
-    """The status where the rights are there: a generic device takes no commands and has no settings."""
+    """The status where the rights are there: a generic device takes no commands and has no settings, and nothing
+    carries messages on."""
     if route.body is CommandBody:
         return 400
+    if route.path in UNCARRIED and route.method == "POST":
+        return 409
     return 404 if "/settings/" in route.path and route.method != "GET" else 200
 
 

@@ -21,6 +21,7 @@ from wayframe.services import (
     Bin,
     Caller,
     Catalogue,
+    ChannelHistory,
     Commands,
     Connection,
     Connections,
@@ -29,6 +30,7 @@ from wayframe.services import (
     Directory,
     Entry,
     History,
+    Idents,
     Journal,
     Links,
     Live,
@@ -147,6 +149,8 @@ class Rooms:
         await self.commands.load()
         await self.settings.load()
         await self.alarms.load()
+        await self.idents.load()
+        await self.channel_history.load()
         if self.running:
             self.run()
         return self
@@ -202,6 +206,8 @@ class Rooms:
         self.assignments = Assignments(tables.assignments, self.directory, self.journal)
         self.bin = Bin(tables.deleted, self.directory, clock)
         self.traffic = Traffic(PacketTable(db), self.directory, clock)
+        self.idents = Idents(tables.idents, self.directory, self.connections, self.traffic, clock, self.ids)
+        self.channel_history = ChannelHistory(self.messages, StateTable(db), self.directory, self.idents, clock)
         self.settings = DeviceSettings(
             table=tables.settings, directory=self.directory, commands=self.commands, journal=self.journal,
             bus=self.bus, clock=clock,
@@ -209,7 +215,7 @@ class Rooms:
         self.removal = Removal(
             directory=self.directory, assignments=self.assignments, bin=self.bin, connections=self.connections,
             commands=self.commands, media=self.media, history=self.history, traffic=self.traffic,
-            settings=self.settings,
+            settings=self.settings, idents=self.idents,
         )  # fmt: skip
         self.media.complete_command = self.commands.done
         self.media.fail_command = self.commands.failed

@@ -83,16 +83,6 @@ async def test_connections_are_closed_by_selector_of_devices_or_channels(one: Ro
     assert len(closed_first) == len(closed_other) == 1 and len(closed_media) == 1
 
 
-async def test_unknown_idents_that_knocked_are_remembered_newest_last_and_not_for_ever(one: Rooms) -> None:
-    for n in range(1001):
-        one.connections.saw_ident(1, str(n), "203.0.113.9:1", NOW + n)
-    one.connections.saw_ident(1, "1", "203.0.113.9:2", NOW + 5000)
-    known = one.connections.unknown_idents(1)
-    assert len(known) == 1000 and known[0]["ident"] == "2"
-    assert known[-1] == {"ident": "1", "last_seen": NOW + 5000, "source": "203.0.113.9:2"}
-    assert one.connections.unknown_idents(2) == []
-
-
 # --- links ------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wayframe.model import ConnectionInfo, Json, OriginType, WayframeError
+from wayframe.model import Channel, ConnectionInfo, Json, OriginType, WayframeError
 from wayframe.model.log_codes import Log
 from wayframe.protocols.device import (
     AttachmentsExpected,
@@ -51,6 +51,7 @@ class SignallingPeer(Peer):
         "_listening",
         "_messages",
         "_session",
+        "_stranger",
         "_unnoted",
         "_waking",
         "connection_id",
@@ -67,6 +68,7 @@ class SignallingPeer(Peer):
         self._messages = 0
         self._waking: float | None = None
         self._unnoted: list[tuple[bool, float, bytes]] = []
+        self._stranger = 0
         self.connection_id = 0
         self.proven = False
 
@@ -98,23 +100,23 @@ class SignallingPeer(Peer):
         super().send(data)
 
     def _note_traffic(self, data: bytes, *, received: bool) -> None:
-        """Keep raw traffic where the device wants it; what comes before it has said who it is waits, as long as it is
-        not much."""
-        entry, now = self._entry, self._gateway.clock.now()
-        if entry is None:
-            if sum(len(piece) for _, _, piece in self._unnoted) + len(data) <= _UNNOTED_BYTES:
-                self._unnoted.append((received, now, data))
-        elif self._gateway.services.traffic.wanted(entry.device):
-            traffic = self._gateway.services.traffic
-            traffic.note(entry.id, data, received=received, source=self.source, timestamp=now)
+        """Keep raw traffic where the device, or the channel for whoever is none, wants it; what comes before the peer
+        has said who it is waits, as long as it is not much."""
+        entry, now, traffic = self._entry, self._gateway.clock.now(), self._gateway.services.traffic
+        if entry is not None:
+            if traffic.wanted(entry.device):
+                traffic.note(entry.id, data, received=received, source=self.source, timestamp=now)
+        elif self._stranger:
+            traffic.note(self._stranger, data, received=received, source=self.source, timestamp=now)
+        elif sum(len(piece) for _, _, piece in self._unnoted) + len(data) <= _UNNOTED_BYTES:
+            self._unnoted.append((received, now, data))
 
-    def _note_beginning(self, entry: Entry) -> None:
-        """The device is known: what it said before is its traffic, too."""
+    def _note_beginning(self, owner: int, wanted: bool) -> None:
+        """Who the peer is, is known: what it said before is its traffic, too."""
         waiting, self._unnoted = self._unnoted, []
-        traffic = self._gateway.services.traffic
-        if traffic.wanted(entry.device):
-            for received, when, data in waiting:
-                traffic.note(entry.id, data, received=received, source=self.source, timestamp=when)
+        for received, when, data in waiting if wanted else ():
+            traffic = self._gateway.services.traffic
+            traffic.note(owner, data, received=received, source=self.source, timestamp=when)
 
     def lost(self, reason: str) -> None:
         self._session = None
@@ -216,7 +218,7 @@ class SignallingPeer(Peer):
         if entry is None and self._gateway.creates_unknown(channel):
             self._spawn(self._create(ident, event))
         elif entry is None:
-            self._gateway.services.connections.saw_ident(channel.id, ident, self.source, self._gateway.clock.now())
+            self._unknown(channel, ident)
             create = f'POST /gw/devices [{{"device_type_id": {self._gateway.default_type(channel)}, "configuration": '
             hint = f'{create}{{"ident": "{ident}"}}}}]'
             self._channel_log(Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": f"unknown ident; {hint}"})
@@ -235,6 +237,13 @@ class SignallingPeer(Peer):
             self._refuse(f"device {entry.id} is disabled")
         else:
             self._accept(entry, event)
+
+    def _unknown(self, channel: Channel, ident: str) -> None:
+        """Nobody registered the ident: remember it, and what it sends where the channel wants that."""
+        known = self._gateway.services.idents.knocked(channel.id, ident, self.source)
+        wanted = self._gateway.services.traffic.wanted(channel)
+        self._note_beginning(-known.id, wanted)
+        self._stranger = -known.id if wanted else 0
 
     async def _create(self, ident: str, event: Identify) -> None:
         channel = self._listening.channel
@@ -272,7 +281,8 @@ class SignallingPeer(Peer):
             self._refuse("another connection of this device is open, and this one has not presented its code")
             return
         self._entry, self._ident, self.proven = entry, entry.device.ident, event.proven
-        self._note_beginning(entry)
+        self._note_beginning(entry.id, self._gateway.services.traffic.wanted(entry.device))
+        self._gateway.services.idents.came(self._listening.channel.id, entry, self.source, event.candidates)
         self.log = self.log.bind(device=entry.id)
         now = self._gateway.clock.now()
         info = ConnectionInfo(

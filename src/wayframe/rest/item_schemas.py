@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
+from wayframe.services.item_bodies import (
+    GeofenceBody,
+    GroupBody,
+    LinkBody,
+    PluginBody,
+    SmsBody,
+    StreamBody,
+    WebhookBody,
+)
 from wayframe.services.settings import SettingBody
 
 
@@ -145,10 +153,12 @@ class SettingData(Struct, kw_only=True):
 
 
 class PacketItem(Struct, kw_only=True):
-    """A piece of raw traffic."""
+    """A piece of raw traffic; of an ident that is no device, `device_id` is 0."""
 
     timestamp: float
     device_id: int
+    channel_id: int | UnsetType = UNSET
+    ident: str | UnsetType = UNSET
     direction: Annotated[str, Meta(pattern="^(in|out)$")]
     data: Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
     source: str
@@ -156,22 +166,44 @@ class PacketItem(Struct, kw_only=True):
 
 
 class IdentItem(Struct, kw_only=True):
-    """An ident seen on a channel; `device_id` 0 and `last_seen` where nobody registered it."""
+    """An ident that came over a channel; `device_id` is 0 where nobody registered it. `established`: since when the
+    oldest of its open connections is open, 0 where none is."""
 
     id: int
     ident: str
     channel_id: int
     device_id: int
-    connections: int
     registered: bool
-    source: str = ""
-    last_seen: float = 0
-    established: float = 0
+    connections: int
+    established: float
+    source: str
+    last_seen: float
+
+
+class DeviceGeofenceItem(Struct, kw_only=True):
+    """A geofence that is in a group with a device."""
+
+    id: int
+    geofence_id: int
+    device_id: int
+    name: str
+    geometry: dict[str, Any]
+
+
+class StatisticsItem(Struct, kw_only=True):
+    """How much an account has with its subaccounts: `<kind>_count` of items, kilobytes of files."""
+
+    timestamp: float
+    cid: int
+    devices_count: int
+    connected_devices_count: int
+    media_size: int
 
 
 ITEM_TYPES: tuple[type, ...] = (
     GroupBody, StreamBody, PluginBody, GeofenceBody, WebhookBody, LinkBody, SettingBody,
     GroupItem, StreamItem, PluginItem, GeofenceItem, WebhookItem, LinkItem,
     PluginLinkItem, DeletedItem, TypeItem, Move, MetadataItem, SettingItem, SettingData, PacketItem, IdentItem,
+    DeviceGeofenceItem, StatisticsItem, SmsBody,
 )  # fmt: skip
 """Every named shape of these."""

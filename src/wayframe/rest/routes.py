@@ -24,7 +24,15 @@ from wayframe.services.entries import (
     TOKENS,
     WEBHOOKS,
 )
-from wayframe.services.item_bodies import GeofenceBody, GroupBody, LinkBody, PluginBody, StreamBody, WebhookBody
+from wayframe.services.item_bodies import (
+    GeofenceBody,
+    GroupBody,
+    LinkBody,
+    PluginBody,
+    SmsBody,
+    StreamBody,
+    WebhookBody,
+)
 from wayframe.services.sessions import MESSAGES, SESSIONS, MessageBody
 from wayframe.services.settings import SettingBody
 from wayframe.services.users import USERS, UserBody
@@ -36,6 +44,7 @@ from .handlers import (
     assignments,
     auth,
     catalogue,
+    channels,
     commands,
     connections,
     constants,
@@ -43,8 +52,11 @@ from .handlers import (
     items,
     media,
     mqtt,
+    senders,
     users,
 )
+from .handlers.shared import nothing
+from .swagger import swagger
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -146,13 +158,18 @@ def _links(root: str, entity: str, linked: str, item: Any) -> tuple[Route, ...]:
     )
 
 
+async def _described(call: Call) -> Answer:
+    """GET /gw/api.json: these routes, as far as they lie below /gw, and the schemas of bodies."""
+    return Answer([], raw=swagger("/gw", ROUTES))
+
+
 # fmt: off
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/auth/regions", auth.regions, "Addresses of this server", open=True, result=schemas.RegionItem),
     Route("GET", "/auth/oauth/providers", auth.providers, "Ways to log in", open=True),
     Route("GET", "/auth/info", auth.info, "The token in use", result=schemas.TokenItem),
     Route("GET", "/const/values", constants.values, "Log codes and topics", open=True),
-    Route("GET", "/gw/api.json", constants.api_json, "Schemas of bodies"),
+    Route("GET", "/gw/api.json", _described, "Routes and schemas of bodies"),
 
     *_crud("/platform/tokens", "tokens", TOKENS, TokenBody, schemas.TokenItem),
     Route("GET", f"{_TOK}/logs", history.logs, "Logs of tokens", TOKENS, "logs", schemas.LogItem, data=_H),
@@ -169,12 +186,16 @@ ROUTES: tuple[Route, ...] = (
           AccountBody),
     Route("GET", f"{_CUS}/logs", history.customer_logs, "Logs of the account", CUSTOMER, "logs", schemas.LogItem,
           data=_H),
+    Route("GET", f"{_CUS}/statistics", history.statistics, "How much the account has, as of now", CUSTOMER,
+          result=item_schemas.StatisticsItem, data=_H),
 
     *_crud("/platform/subaccounts", "subaccounts", SUBACCOUNTS, SubaccountBody, schemas.SubaccountItem),
     Route("GET", f"{_SUB}/logs", history.logs, "Logs of subaccounts", SUBACCOUNTS, "logs", schemas.LogItem, data=_H),
     *_crud("/platform/limits", "limits", LIMITS, LimitBody, LimitItem),
     Route("GET", f"{_LIM}/logs", history.logs, "Logs of limits", LIMITS, "logs", schemas.LogItem, data=_H),
     *_owned("/platform/webhooks", "webhooks", WEBHOOKS, WebhookBody, item_schemas.WebhookItem),
+    Route("GET", "/platform/webhooks/{webhooks}/packets", nothing, "Outside traffic of webhooks: none", WEBHOOKS,
+          "packets", data=_H),
     Route("GET", "/platform/deleted/{deleted}", items.read_deleted, "Deleted items", DELETED,
           result=item_schemas.DeletedItem),
     Route("DELETE", "/platform/deleted/{deleted}", items.forget, "Forget deleted items for good", DELETED,
@@ -201,12 +222,15 @@ ROUTES: tuple[Route, ...] = (
     *_links(_STR, STREAMS, DEVICES, item_schemas.LinkItem),
     *_links(_STR, STREAMS, CHANNELS, item_schemas.LinkItem),
     *_links(_STR, STREAMS, GROUPS, item_schemas.LinkItem),
+    Route("POST", f"{_STR}/messages", senders.stream_messages, "Hand messages to streams", STREAMS, "messages",
+          schemas.IdItem, _MESSAGE, batch=True),
+    Route("GET", f"{_STR}/packets", nothing, "Outside traffic of streams: none", STREAMS, "packets", data=_H),
     *_owned("/gw/plugins", "plugins", PLUGINS, PluginBody, item_schemas.PluginItem),
     *_links(_PLU, PLUGINS, DEVICES, item_schemas.PluginLinkItem),
     *_links(_PLU, PLUGINS, GROUPS, item_schemas.PluginLinkItem),
-    Route("GET", f"{_PLU}/geofences/{{geofences}}", assignments.none, "Geofences assigned to plugins: none", PLUGINS,
+    Route("GET", f"{_PLU}/geofences/{{geofences}}", nothing, "Geofences assigned to plugins: none", PLUGINS,
           "geofences"),
-    Route("GET", f"{_PLU}/packets", assignments.none, "Outside traffic of plugins: none", PLUGINS, "packets", data=_H),
+    Route("GET", f"{_PLU}/packets", nothing, "Outside traffic of plugins: none", PLUGINS, "packets", data=_H),
     *_owned("/gw/geofences", "geofences", GEOFENCES, GeofenceBody, item_schemas.GeofenceItem),
 
     *_owned("/gw/channels", "channels", CHANNELS, ChannelBody, schemas.ChannelItem),
@@ -214,10 +238,16 @@ ROUTES: tuple[Route, ...] = (
           "connections", schemas.ConnectionItem),
     Route("DELETE", f"{_CHA}/connections/{{connections}}", connections.close, "Close connections", CHANNELS,
           "connections", schemas.IdItem),
-    Route("GET", f"{_CHA}/idents", connections.idents, "Idents seen on channels", CHANNELS, "idents",
+    Route("GET", f"{_CHA}/idents", channels.idents, "Idents seen on channels", CHANNELS, "idents",
           item_schemas.IdentItem),
-    Route("GET", f"{_CHA}/idents/{{idents}}", connections.idents, "Some idents seen on channels", CHANNELS,
+    Route("GET", f"{_CHA}/idents/{{idents}}", channels.idents, "Some idents seen on channels", CHANNELS,
           "idents", item_schemas.IdentItem),
+    Route("GET", f"{_CHA}/idents/{{idents}}/packets", channels.packets, "Raw traffic of idents", CHANNELS, "packets",
+          item_schemas.PacketItem, data=_H),
+    Route("GET", f"{_CHA}/messages", channels.messages, "Messages that came over channels", CHANNELS, "messages",
+          _MESSAGE, data=_H),
+    Route("DELETE", f"{_CHA}/messages", channels.delete_messages, "Hide messages of channels; devices keep theirs",
+          CHANNELS, "messages", schemas.IdItem, _H),
 
     *_owned("/gw/devices", "devices", DEVICES, DeviceBody, schemas.DeviceItem),
     Route("GET", f"{_DEV}/metadata", items.read_metadata, "Metadata of devices", DEVICES,
@@ -237,6 +267,13 @@ ROUTES: tuple[Route, ...] = (
           item_schemas.PacketItem, data=_H),
     Route("DELETE", f"{_DEV}/packets", history.delete_packets, "Forget the raw traffic of devices", DEVICES, "packets",
           schemas.IdItem),
+    Route("GET", f"{_DEV}/geofences", assignments.device_geofences, "Geofences in a group with devices", DEVICES,
+          "geofences", item_schemas.DeviceGeofenceItem),
+    Route("GET", f"{_DEV}/geofences/{{geofences}}", assignments.device_geofences,
+          "Some geofences in a group with devices", DEVICES, "geofences", item_schemas.DeviceGeofenceItem),
+    Route("GET", f"{_DEV}/sms", nothing, "Text sent to devices: none", DEVICES, "sms", data=_H),
+    Route("POST", f"{_DEV}/sms", senders.sms, "Send text to devices", DEVICES, "sms", schemas.IdItem, SmsBody,
+          batch=True),
     Route("GET", f"{_DEV}/media", media.read, "List files", DEVICES, "media", schemas.MediaItem,
           data=schemas.MediaData),
     Route("POST", f"{_DEV}/media", media.upload, "Upload a file (multipart parts file and data)", DEVICES, "media",

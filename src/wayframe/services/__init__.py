@@ -11,6 +11,7 @@ from .assignments import Assignments
 from .background import Background
 from .bin import Bin
 from .catalogue import Catalogue
+from .channel_history import ChannelHistory
 from .commands import Commands
 from .connections import Connection, Connections, Link
 from .directory import Directory
@@ -18,6 +19,7 @@ from .entries import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Defaults, Entr
 from .feeds import Feed
 from .gallery_rooms import GalleryRooms, GallerySettings, gallery_rooms
 from .history import History
+from .idents import Idents
 from .journal import Journal
 from .keys import TokenKeys
 from .kinds.accounts import token_view
@@ -33,6 +35,7 @@ from .removal import Removal
 from .sessions import MqttSessions, SessionSource
 from .settings import DeviceSettings
 from .state import StateTopics
+from .statistics import Statistics
 from .traffic import Traffic
 from .transfers import Transfer, Transfers
 
@@ -60,6 +63,9 @@ class Services:
     settings: DeviceSettings
     transfers: Transfers
     gallery: GalleryRooms
+    idents: Idents
+    channel_history: ChannelHistory
+    statistics: Statistics
 
 
 __all__ = [
@@ -74,6 +80,7 @@ __all__ = [
     "Bin",
     "Caller",
     "Catalogue",
+    "ChannelHistory",
     "Commands",
     "Connection",
     "Connections",
@@ -85,6 +92,7 @@ __all__ = [
     "GalleryRooms",
     "GallerySettings",
     "History",
+    "Idents",
     "Journal",
     "Link",
     "Links",
@@ -101,6 +109,7 @@ __all__ = [
     "Services",
     "SessionSource",
     "StateTopics",
+    "Statistics",
     "TokenKeys",
     "Traffic",
     "Transfer",

@@ -89,6 +89,12 @@ class Assignments:
         above = self._above.get((child, child_id), {})
         return {parent_id: one for (entity, parent_id), one in above.items() if entity == parent}
 
+    def grouped_with(self, entity: str, item_id: int, other: str) -> list[Entry]:
+        """The items of a kind that are in a group with an item, by rising id."""
+        groups = self.to(entity, item_id, GROUPS)
+        found = {entry.id: entry for group_id in groups for entry, _ in self.of(GROUPS, group_id, other)}
+        return [found[each] for each in sorted(found)]
+
     def effective(self, entry_id: int, parent: str, child: str = DEVICES) -> dict[int, dict[str, Json]]:
         """The plugins or streams of a device, its own and those of its groups, with the values given; its own win."""
         found: dict[int, dict[str, Json]] = {}

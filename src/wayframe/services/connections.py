@@ -5,7 +5,6 @@ The gateway adds and removes connections, REST lists and closes them, commands f
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,8 +19,6 @@ from .directory import Directory
 from .entries import CHANNELS, DEVICES, Entry, compile_text
 from .journal import Journal
 from .links import Links
-
-_UNKNOWN_IDENTS = 1000
 
 Closer = Callable[[int, str], None]
 """Closes a connection with a close code and a reason."""
@@ -60,7 +57,6 @@ class Connections:
         self._journal = journal
         self._links = links
         self._by_device: dict[int, dict[int, Connection]] = {}
-        self._unknown: dict[int, OrderedDict[str, tuple[float, str]]] = {}
         self.up: Callable[[Entry], None] = lambda entry: None
         """Called when a device's signalling connection is ready for commands."""
         self.down: Callable[[Entry], None] = lambda entry: None
@@ -130,23 +126,6 @@ class Connections:
     def _announce(self, entry: Entry, info: ConnectionInfo) -> None:
         topic = f"flespi/state/{DEVICES}/{entry.id}/connections/{info.id}"
         self._journal.state(topic, self._view(info), entry.cid, info.established)
-
-    def saw_ident(self, channel_id: int, ident: str, source: str, now: float) -> None:
-        """An unknown ident knocked at a channel."""
-        seen = self._unknown.setdefault(channel_id, OrderedDict())
-        seen[ident] = (now, source)
-        seen.move_to_end(ident)
-        while len(seen) > _UNKNOWN_IDENTS:
-            seen.popitem(last=False)
-
-    def forget_channel(self, channel_id: int) -> None:
-        """A channel is gone."""
-        self._unknown.pop(channel_id, None)
-
-    def unknown_idents(self, channel_id: int) -> Sequence[dict[str, Json]]:
-        """Unknown idents that knocked at a channel, newest last."""
-        seen = self._unknown.get(channel_id, OrderedDict())
-        return [{"ident": ident, "last_seen": when, "source": source} for ident, (when, source) in seen.items()]
 
     # --- for others ---------------------------------------------------------------------------------------------
 

@@ -155,5 +155,12 @@ class LinkBody(Struct, forbid_unknown_fields=True, kw_only=True):
     fields: Metadata | UnsetType = UNSET
 
 
+class SmsBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of POST on /gw/devices/{devices}/sms."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=1600)]
+    timeout: Annotated[float, Meta(ge=5, le=60)] | UnsetType = UNSET
+
+
 Request = CustomServer | FlespiPlatform
 """One request of a webhook."""

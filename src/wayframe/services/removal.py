@@ -13,6 +13,7 @@ from .connections import Connections
 from .directory import Directory
 from .entries import CHANNELS, CUSTOMER, DEVICES, LIMITS, SUBACCOUNTS, TOKENS, Caller, Entry
 from .history import History
+from .idents import Idents
 from .media import MediaStore
 from .settings import DeviceSettings
 from .traffic import Traffic
@@ -36,6 +37,7 @@ class Removal:
         history: History,
         traffic: Traffic,
         settings: DeviceSettings,
+        idents: Idents,
     ) -> None:
         self._directory = directory
         self._assignments = assignments
@@ -46,6 +48,7 @@ class Removal:
         self._history = history
         self._traffic = traffic
         self._settings = settings
+        self._idents = idents
         self.clear_account: list[Callable[[int], Awaitable[None]]] = []
         """Called with the id of an account before it goes, for what is no item: its people."""
 
@@ -65,7 +68,7 @@ class Removal:
             await self._empty(caller, entry)
         elif entity == CHANNELS:
             self._connections.close([entry], "all", channels=True)
-            self._connections.forget_channel(entry.id)
+            self._idents.forget_channel(entry.id)
         await self._assignments.clear(caller, entity, entry)
         kept = await self._bin.keep(entity, entry) if kind.restorable else None
         try:

@@ -24,7 +24,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 _KEY_ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 64
 PACKETS_TTL = "packets_ttl"
-"""The key of a device's configuration that turns the keeping of its raw traffic on."""
+"""The key of a configuration that turns the keeping of raw traffic on: a device's, or of unknown idents a channel's."""
 MAX_PACKETS_TTL = 7 * 86_400
 _MIN_ROTATE = 1_000_000
 
@@ -71,9 +71,7 @@ def check_device(device: Device, *, needs_ident: bool) -> None:
         raise BadRequest("`configuration.ident` is required for this device type")
     if len(ident) > 128 or any(character < " " for character in ident):
         raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
-    if packets_ttl(device) < 0:
-        said = device.configuration[PACKETS_TTL]
-        raise BadRequest(f"`configuration.{PACKETS_TTL}` must be 0..{MAX_PACKETS_TTL} seconds, as text; got {said!r}")
+    check_packets_ttl(device.configuration)
     if device.media_rotate and device.media_rotate < _MIN_ROTATE:
         raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
 
@@ -91,13 +89,20 @@ def check_expression(text: str, where: str, *, mode: Mode = Mode.FILTER, calcula
             raise BadRequest(f"`{where}`: {error}") from None
 
 
-def packets_ttl(device: Device) -> int:
-    """Seconds a device's raw traffic is kept; 0: not at all; -1: the configuration says nonsense."""
-    said = device.configuration.get(PACKETS_TTL, 0)
+def packets_ttl(configuration: Mapping[str, Json]) -> int:
+    """Seconds raw traffic is kept, by the configuration of a device or channel; 0: not at all; -1: it is nonsense."""
+    said = configuration.get(PACKETS_TTL, 0)
     text = str(said)
     if isinstance(said, bool) or not (text.isascii() and text.isdecimal() and len(text) < 8):
         return -1
     return int(text) if int(text) <= MAX_PACKETS_TTL else -1
+
+
+def check_packets_ttl(configuration: Mapping[str, Json]) -> None:
+    """Raises `BadRequest` where that is nonsense."""
+    if packets_ttl(configuration) < 0:
+        said = configuration[PACKETS_TTL]
+        raise BadRequest(f"`configuration.{PACKETS_TTL}` must be 0..{MAX_PACKETS_TTL} seconds, as text; got {said!r}")
 
 
 def configured_number(configuration: Mapping[str, Json], name: str) -> int | None:

@@ -149,10 +149,12 @@ class MessageStore:
         to: float | None = None,
         reverse: bool = False,
         page: int = _PAGE,
+        arrived: float | None = None,
     ) -> AsyncIterator[list[HistoryMessage]]:
         """As `query`, in pages of about `page` messages as they are asked for, so that a filter need not load all.
 
-        Each page is a view of one moment; nothing is held between pages.
+        Each page is a view of one moment; nothing is held between pages. Where all of a chunk came before `arrived` it
+        is passed over; messages that came earlier may still be among the others.
         """
         if not device_ids:
             return
@@ -161,7 +163,7 @@ class MessageStore:
         while low <= high:
             window = (max(low, high - width), high) if reverse else (low, min(high, low + width))
             async with self._db.read() as conn:
-                (start, end), found = await self._window(conn, device_ids, window, reverse, page)
+                (start, end), found = await self._window(conn, device_ids, window, reverse, page, arrived)
             if found:
                 found.sort(reverse=reverse)
                 yield [one.out() for one in found]
@@ -245,11 +247,19 @@ class MessageStore:
         )
 
     async def _window(
-        self, conn: AsyncConnection, device_ids: Sequence[int], window: tuple[int, int], reverse: bool, page: int
+        self,
+        conn: AsyncConnection,
+        device_ids: Sequence[int],
+        window: tuple[int, int],
+        reverse: bool,
+        page: int,
+        arrived: float | None,
     ) -> tuple[tuple[int, int], list[_Found]]:
         """What the window holds; the window returned is smaller than the one asked for if that would be too much."""
         start, end = window
         chunks = await self._chunks_in(conn, device_ids, start, end)
+        if arrived is not None:
+            chunks = [chunk for chunk in chunks if chunk.last_arrival >= micros(arrived)]
         room = min(max(page, 20 * len(chunks)), _LARGEST_PAGE)
         start, end = _narrowed(chunks, start, end, room, reverse)
         rows, (start, end) = await self._hot_in(conn, device_ids, start, end, room, reverse)

@@ -11,9 +11,9 @@ from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.rest.fields import project
 from wayframe.services import Entry
-from wayframe.services.entries import PLUGINS
+from wayframe.services.entries import DEVICES, GEOFENCES, PLUGINS, compile_text
 
-from .shared import each, paged
+from .shared import each, paged, projected
 
 Linked = tuple[Entry, Assignment]
 """An assigned item with its assignment."""
@@ -55,10 +55,17 @@ async def unassign(call: Call) -> Answer:
     return Answer(removed)
 
 
-async def none(call: Call) -> Answer:
-    """GET of what can be assigned upstream and not here: nothing is."""
-    await call.entries()
-    return Answer([])
+async def device_geofences(call: Call) -> Answer:
+    """GET /gw/devices/{sel}/geofences and /geofences/{sel}: what is in a group with a device."""
+    accounts = call.services.directory.visible_accounts(call.caller.cid)
+    wanted = compile_text(call.params[1] if len(call.params) > 1 else "all")
+    found: list[dict[str, Json]] = []
+    for device in await call.entries():
+        fences = call.services.assignments.grouped_with(DEVICES, device.id, GEOFENCES)
+        visible = {fence.id: fence.view for fence in fences if fence.cid in accounts}
+        ids = {"device_id": device.id}
+        found += [{**visible[each], "geofence_id": each, **ids} for each in wanted.pick(visible).ids]
+    return projected(call, found, ("id", "geofence_id", "device_id", "name", "geometry"))
 
 
 async def _change(call: Call, others: Callable[[Entry], Awaitable[list[Entry]]], *, patch: bool) -> Answer:

@@ -15,18 +15,23 @@ from .shared import each, projected
 
 async def messages(call: Call) -> Answer:
     """GET /messages."""
-    return Answer(list(await call.services.history.messages(await call.entries(), query.parse(_asked(call)))))
+    return Answer(list(await call.services.history.messages(await call.entries(), asked_query(call))))
 
 
 async def register(call: Call) -> Answer:
     """POST /messages: the same messages for every selected device."""
-    received = [_checked(message, number) for number, message in enumerate(call.objects(), 1)]
+    received = given_messages(call)
 
     async def store(entry: Entry) -> Json:
         await call.services.history.store(entry, received)
         return {"id": entry.id}
 
     return await each(await call.entries(), store, "device")
+
+
+def given_messages(call: Call) -> list[dict[str, Json]]:
+    """The messages of a body. Raises BadRequest that says which is wrong."""
+    return [_checked(message, number) for number, message in enumerate(call.objects(), 1)]
 
 
 def _checked(message: dict[str, Json], number: int) -> dict[str, Json]:
@@ -41,10 +46,8 @@ def _checked(message: dict[str, Json], number: int) -> dict[str, Json]:
 
 async def delete_messages(call: Call) -> Answer:
     """DELETE /messages, of a time span or all."""
-    asked = call.data_or_body()
-    if unsuited := sorted(set(asked) - {"from", "to"}):
-        raise BadRequest(f"unknown field {unsuited[0]!r}; valid are from, to", schema_hint=["from", "to"])
-    return Answer(list(await call.services.history.delete(await call.entries(), query.parse(asked, strict=True))))
+    asked = deletion_query(call)
+    return Answer(list(await call.services.history.delete(await call.entries(), asked)))
 
 
 async def telemetry(call: Call) -> Answer:
@@ -77,7 +80,7 @@ def _body_names(body: Json) -> Sequence[str]:
 
 async def logs(call: Call) -> Answer:
     """GET /logs of an entity's items."""
-    asked = query.parse(_asked(call))
+    asked = asked_query(call)
     return Answer(
         list(
             await call.services.history.logs(
@@ -89,7 +92,7 @@ async def logs(call: Call) -> Answer:
 
 async def deleted_logs(call: Call) -> Answer:
     """GET /platform/deleted/{sel}/logs: what happened to deleted items while they were there, kind by kind."""
-    asked = query.parse(_asked(call))
+    asked = asked_query(call)
     by_origin: dict[int, list[int]] = {}
     for entry in await call.services.bin.select(call.caller, call.params[0], call.route.method):
         by_origin.setdefault(entry.view["type"], []).append(entry.view["item_id"])
@@ -102,7 +105,8 @@ async def deleted_logs(call: Call) -> Answer:
 
 async def packets(call: Call) -> Answer:
     """GET /packets: raw traffic."""
-    return Answer(list(await call.services.traffic.packets(await call.entries(), query.parse(_asked(call)))))
+    owners = {entry.id: {"device_id": entry.id} for entry in await call.entries()}
+    return Answer(list(await call.services.traffic.packets(owners, asked_query(call))))
 
 
 async def delete_packets(call: Call) -> Answer:
@@ -143,12 +147,27 @@ async def _settings(call: Call, work: Callable[[Entry, list[str]], Awaitable[lis
 
 async def customer_logs(call: Call) -> Answer:
     """GET /platform/customer/logs."""
-    asked = query.parse(_asked(call))
+    asked = asked_query(call)
     entries = await call.entries(str(call.caller.cid))
     return Answer(list(await call.services.history.logs(OriginType.CUSTOMER, entries, asked)))
 
 
-def _asked(call: Call) -> dict[str, Json]:
-    """`data`; the `fields` and `filter` variables count where `data` says nothing of them."""
+async def statistics(call: Call) -> Answer:
+    """GET /platform/customer/statistics."""
+    asked = asked_query(call)
+    accounts = await call.entries(str(call.caller.cid))
+    return Answer([record for one in accounts for record in call.services.statistics.records(one.id, asked)])
+
+
+def asked_query(call: Call) -> query.HistoryQuery:
+    """`data` as a query; the `fields` and `filter` variables count where `data` says nothing of them."""
     outside = {name: call.request.query[name] for name in ("fields", "filter") if name in call.request.query}
-    return {**outside, **call.request.data()}
+    return query.parse({**outside, **call.request.data()})
+
+
+def deletion_query(call: Call) -> query.HistoryQuery:
+    """The span of time a deletion names. Raises BadRequest for anything else it names."""
+    asked = call.data_or_body()
+    if unsuited := sorted(set(asked) - {"from", "to"}):
+        raise BadRequest(f"unknown field {unsuited[0]!r}; valid are from, to", schema_hint=["from", "to"])
+    return query.parse(asked, strict=True)

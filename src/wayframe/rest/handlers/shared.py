@@ -54,3 +54,9 @@ async def each(parts: Sequence[PartT], work: Callable[[PartT], Awaitable[Json]],
                 error.reason = f"{about} {number} of {len(parts)}: {error.reason}"
             errors.append(error)
     return Answer(result, errors)
+
+
+async def nothing(call: Call) -> Answer:
+    """GET of what this server does not keep: an empty list for items that are there."""
+    await call.entries()
+    return Answer([])

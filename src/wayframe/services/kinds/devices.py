@@ -11,7 +11,7 @@ from wayframe.storage import ItemTable
 from ..bodies import ChannelBody, DeviceBody
 from ..catalogue import Catalogue
 from ..entries import CHANNELS, DEVICES, Defaults
-from ..rules import check_device, configured_number
+from ..rules import check_device, check_packets_ttl, configured_number
 from .kind import Kind
 
 DEVICE_FIELDS = (
@@ -117,6 +117,7 @@ class ChannelKind(Kind[Channel]):
             raise BadRequest("`configuration.unknown_idents` must be `refuse` or `create`")
         if configuration.get("auth", "open") not in ("open", "strict"):
             raise BadRequest("`configuration.auth` must be `open` or `strict`")
+        check_packets_ttl(configuration)
         if configuration.get("port") is not None and not 1 <= (configured_number(configuration, "port") or 0) <= 65535:
             raise BadRequest(f"`configuration.port` must be 1..65535, got {configuration['port']!r}")
         if "device_type_id" in configuration:
