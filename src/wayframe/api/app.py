@@ -23,13 +23,14 @@ from wayframe.rest import GalleryApi, RestApi, WrongMethod, openapi, respond
 from wayframe.rest import Request as PlainRequest
 
 from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
-from .gallery import ROOTS, GalleryDoor, Visit
+from .gallery import ROOTS, GalleryDoor
 from .media import MediaLinks
 from .observing import Access, AccessHook, RequestMetrics, log_access, shortened
 from .pages import PAGES, Pages
 from .previews import HotPreviews, PreviewResponse
 from .settings import DoorSettings
 from .upload import receive_upload
+from .visit import Visit
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ _ALWAYS = (
 _PREFLIGHT = {
     "access-control-allow-methods": METHODS,
     "access-control-allow-headers": "Authorization, Content-Type, x-flespi-app, x-flespi-cid, x-flespi-trace, Range, "
-    "If-Range, If-None-Match, X-Request-Id, X-API-Key, X-Checksum-SHA256",
+    "If-Range, If-None-Match, X-Request-Id, X-API-Key, X-Checksum-SHA256, Content-Digest, Idempotency-Key",
     "access-control-max-age": "600",
 }
 _REQUEST_ID = re.compile(r"[\w.:-]{1,63}", re.ASCII)
@@ -94,7 +95,8 @@ class Application:
         self._settings = settings
         self._media = MediaLinks(api, settings.send_stall_s)
         self._pages = Pages(settings.web_dir)
-        self._gallery = GalleryDoor(GalleryApi(api, settings.public_url), self._media, settings)
+        gallery = GalleryApi(api, settings.public_url, url_tokens=settings.gallery_url_tokens)
+        self._gallery = GalleryDoor(gallery, self._media, settings)
         self._registry = metrics
         self._metrics = RequestMetrics(metrics)
         self.hot = HotPreviews(api.services.media, self._metrics)

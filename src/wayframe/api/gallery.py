@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+import dataclasses
+from functools import partial
 
-from multipart import MultipartSegment
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wayframe.model import BadRequest, NotFound, TooLarge, WayframeError
+from wayframe.model import NotFound, WayframeError
 from wayframe.rest import Request as PlainRequest
-from wayframe.rest import Response as PlainResponse
 from wayframe.rest import WrongMethod
-from wayframe.rest.gallery import GalleryApi, GalleryCall, refuse_gallery, respond
-from wayframe.services import gallery_shapes as shapes
-from wayframe.services.gallery import MAX_THUMBNAIL, Described, Gallery, Stored
-from wayframe.services.media_files import Upload
-from wayframe.services.upload_links import Opened
-from wayframe.storage import BlobWriter
+from wayframe.rest.gallery import GalleryApi
+from wayframe.rest.gallery_calls import refuse_gallery
 
 from .asgi import ClientDisconnect, Lingering, declared_length, plain, read_body
+from .gallery_uploads import GalleryUploads
 from .media import MediaLinks
 from .previews import HotPreviews
 from .settings import DoorSettings
-from .upload import paced, read_form
-
-_SLACK = 2 << 20
-"""What a form may be longer than its files."""
-_MAX_TEXT = shapes.MAX_METADATA + 1
-_TEXTS = ("name", "media_type", "has_thumbnail", "metadata")
-_FILES = ("event", "thumbnail")
+from .visit import Visit
 
 ROOTS = ("api", "studio", "upload")
 """First segments of its paths."""
@@ -42,17 +30,6 @@ class Unsupported(WayframeError):
     status = code = 415
 
 
-@dataclass(slots=True)
-class Visit:
-    """One request, and what became of it."""
-
-    request: Request
-    asked: PlainRequest
-    route: str = "/api"
-    """Pattern of the path, for metrics."""
-    body_read: bool = False
-
-
 class GalleryDoor:
     """Answers everything below `/api`, `/studio/api` and `/upload`."""
 
@@ -60,6 +37,7 @@ class GalleryDoor:
         self._api = api
         self._media = media
         self._settings = settings
+        self._uploads = GalleryUploads(api.services.gallery, settings)
 
     async def answer(self, visit: Visit) -> ASGIApp:
         """The response; errors are told in the words of this API. Raises ClientDisconnect."""
@@ -81,7 +59,7 @@ class GalleryDoor:
             segments = segments[1:]
         if segments[:1] == ("upload",) and len(segments) == 2:
             visit.route = "/upload/{link}"
-            return await self._put(visit, segments[1])
+            return plain(await self._uploads.put(visit, segments[1]))
         if segments[:2] == ("api", "gallery"):
             return await self._gallery(visit, segments[2:])
         if segments[:2] == ("api", "auth") and len(segments) == 3:
@@ -120,160 +98,14 @@ class GalleryDoor:
         kind = visit.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if match.route.path == "upload":
             if kind == "multipart/form-data":
-                return plain(await self._upload(visit, call))
+                return plain(await self._uploads.form(visit, call))
             if kind != "application/json":
                 raise Unsupported("send multipart/form-data with the parts name and event, or JSON without a file")
         if visit.asked.method in ("POST", "PUT", "PATCH"):
-            call = GalleryCall(await self._whole(visit), call.services, call.caller, call.entry, call.event, call.base)
+            call = dataclasses.replace(call, request=await self._whole(visit))
+        if match.route.path == "upload":
+            return plain(await self._uploads.registration(visit, call, partial(self._api.answer, call, match)))
         return plain(await self._api.answer(call, match))
-
-    async def _upload(self, visit: Visit, call: GalleryCall) -> PlainResponse:
-        """POST upload, as a form whose parts come in any order."""
-        gallery = call.services.gallery.events
-        upload = await gallery.begin(call.entry, declared_length(visit.request), call.caller.said())
-        parts = _EventParts(gallery, upload)
-        try:
-            await read_form(visit.request, self._settings, upload.limit + MAX_THUMBNAIL + _SLACK, parts)
-            visit.body_read = True
-            told = parts.described(_announced(visit.asked))
-            thumbnail = await gallery.thumbnail(parts.picture) if parts.picture and parts.picture.size else ""
-            stored = await gallery.finish(call.entry, upload, told, thumbnail=thumbnail)
-        finally:
-            await upload.writer.abandon()
-            if parts.picture is not None:
-                await parts.picture.abandon()
-        return _stored(stored)
-
-    # --- upload links -------------------------------------------------------------------------------------------
-
-    async def _put(self, visit: Visit, link: str) -> ASGIApp:
-        """PUT of raw bytes to an upload link; the link is all the right there is."""
-        if visit.asked.method != "PUT":
-            raise WrongMethod(visit.asked.method, ["PUT"])
-        opened = await self._api.services.gallery.links.open(link)
-        declared = declared_length(visit.request)
-        if declared is not None and declared > opened.max_size:
-            raise TooLarge(f"the body has {declared} bytes, this link takes {opened.max_size}")
-        if opened.thumbnail:
-            return await self._put_thumbnail(visit, opened)
-        if opened.event.file_uuid:
-            return await self._put_again(visit, opened)
-        links, gallery = self._api.services.gallery.links, self._api.services.gallery.events
-        upload = await gallery.begin(opened.entry, declared, {**opened.by, "host": visit.asked.source})
-        upload.limit = min(upload.limit, opened.max_size)
-        try:
-            async for piece in paced(visit.request, self._settings):
-                await upload.write(piece)
-            visit.body_read = True
-            stored = await links.finish(opened, upload, _announced(visit.asked))
-        finally:
-            await upload.writer.abandon()
-        return plain(_stored(stored))
-
-    async def _put_again(self, visit: Visit, opened: Opened) -> ASGIApp:
-        """The link was used: the same bytes again are answered alike, and nothing is stored."""
-        digest, size = hashlib.sha256(), 0
-        async for piece in paced(visit.request, self._settings):
-            size += len(piece)
-            if size > opened.max_size:
-                raise TooLarge(f"the body is larger than {opened.max_size} bytes, the most this link takes")
-            digest.update(piece)
-        visit.body_read = True
-        return plain(_stored(await self._api.services.gallery.links.repeat(opened, digest.hexdigest())))
-
-    async def _put_thumbnail(self, visit: Visit, opened: Opened) -> ASGIApp:
-        writer = await self._api.services.gallery.events.begin_thumbnail()
-        try:
-            async for piece in paced(visit.request, self._settings):
-                if writer.size + len(piece) > opened.max_size:
-                    raise TooLarge(f"the thumbnail is larger than {opened.max_size} bytes")
-                writer.write(piece)
-                await writer.drain()
-            visit.body_read = True
-            event = await self._api.services.gallery.links.finish_thumbnail(opened, writer)
-        finally:
-            await writer.abandon()
-        return plain(respond({"success": True, "eventId": event.id, "event_id": event.id}))
-
-
-def _stored(stored: Stored) -> PlainResponse:
-    body = {"success": True, "eventId": stored.event.id, "event_id": stored.event.id}
-    headers = {"ETag": f'"{stored.file.source_sha256}"'}
-    return respond(body | ({"duplicate": True} if stored.duplicate else {}), headers=headers)
-
-
-def _announced(asked: PlainRequest) -> str:
-    """The SHA-256 that the sender says the bytes have; empty if it says nothing."""
-    said = asked.headers.get("x-checksum-sha256", "").strip()
-    if said and (len(said) != 64 or set(said.lower()) - set("0123456789abcdef")):
-        raise BadRequest("X-Checksum-SHA256 must be 64 hex digits")
-    return said
-
-
-@dataclass(slots=True)
-class _EventParts:
-    """The parts of an upload form (A3)."""
-
-    gallery: Gallery
-    upload: Upload
-    texts: dict[str, str] = field(default_factory=dict)
-    filename: str = ""
-    picture: BlobWriter | None = None
-    _seen: list[str] = field(default_factory=list)
-    _text: bytearray = field(default_factory=bytearray)
-
-    def begin(self, segment: MultipartSegment) -> None:
-        if segment.name not in _TEXTS + _FILES:
-            known = ", ".join(_TEXTS + _FILES)
-            raise BadRequest(f"unknown part {segment.name[:100]!r}; the parts are {known}")
-        if segment.name in self._seen:
-            raise BadRequest(f"the part `{segment.name}` comes twice")
-        self._seen.append(segment.name)
-        self._text.clear()
-        if segment.name == "event":
-            self.filename = segment.filename or ""
-
-    async def take(self, piece: bytes) -> None:
-        part = self._seen[-1]
-        if part == "event":
-            await self.upload.write(piece)
-        elif part == "thumbnail":
-            self.picture = self.picture or await self.gallery.begin_thumbnail()
-            if self.picture.size + len(piece) > MAX_THUMBNAIL:
-                raise TooLarge(f"the part `thumbnail` is larger than {MAX_THUMBNAIL} bytes")
-            self.picture.write(piece)
-            await self.picture.drain()
-        else:
-            self._text += piece
-            if len(self._text) > _MAX_TEXT:
-                raise BadRequest(f"the part `{part}` is larger than {shapes.MAX_METADATA} bytes")
-
-    async def end(self) -> None:
-        part = self._seen[-1]
-        if part in _TEXTS:
-            self.texts[part] = self._text.decode(errors="replace")
-            self._check(part)
-
-    def _check(self, part: str) -> None:
-        """Refuse a wrong text before gigabytes follow."""
-        if part == "metadata":
-            shapes.declared(shapes.metadata(self.texts[part]))
-        elif part == "media_type":
-            shapes.media_type(self.texts[part])
-
-    def described(self, sha256: str) -> Described:
-        """What was told of the file. Raises BadRequest where a part is missing."""
-        if "event" not in self._seen:
-            raise BadRequest("the part `event` is missing: the media file")
-        name = self.texts.get("name", "").strip() or self.filename
-        if not name:
-            raise BadRequest("the part `name` is missing: the file name of the event")
-        return Described(
-            name=name,
-            media_type=shapes.media_type(self.texts.get("media_type")),
-            metadata=shapes.metadata(self.texts.get("metadata", "")),
-            sha256=sha256,
-        )
 
 
 class GalleryOnly:

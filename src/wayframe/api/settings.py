@@ -30,3 +30,5 @@ class DoorSettings:
     """Base of upload links; empty: the address that was asked."""
     metrics_token: str = ""
     """Bearer token that /metrics asks for; empty: open."""
+    gallery_url_tokens: bool = False
+    """Whether a GET of bytes from the gallery may carry its token as `?token=`."""

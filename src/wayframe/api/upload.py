@@ -21,6 +21,7 @@ from wayframe.services.media import MediaStore
 from wayframe.services.media_files import Upload
 
 from .asgi import SlowBody, body_pieces, declared_length
+from .digests import BodyDigest
 from .settings import DoorSettings
 
 _MAX_DATA = 1 << 20
@@ -67,8 +68,10 @@ class Parts(Protocol):
         """The part that began last is whole."""
 
 
-async def read_form(request: Request, settings: DoorSettings, limit: int, parts: Parts) -> None:
-    """Read a multipart body part by part, without holding it.
+async def read_form(
+    request: Request, settings: DoorSettings, limit: int, parts: Parts, digest: BodyDigest | None = None
+) -> None:
+    """Read a multipart body part by part, without holding it. `digest` hears all of it.
 
     Raises BadRequest for what is no form, TooLarge beyond `limit` bytes, SlowBody, ClientDisconnect, and what `parts`
     raises.
@@ -85,6 +88,8 @@ async def read_form(request: Request, settings: DoorSettings, limit: int, parts:
             total += len(piece)
             if total > limit:
                 raise TooLarge(f"the upload is larger than {limit} bytes, the most this store takes")
+            if digest is not None:
+                digest.update(piece)
             for event in parser.parse(piece):
                 if isinstance(event, MultipartSegment):
                     parts.begin(event)

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
         "", "Bearer token that /metrics asks for; empty: it is open.", form="any text without spaces"
     )
     gallery_port: int = _port(8001, "Port of the gallery API by itself (http_port has it too); 0 takes a free one.")
+    gallery_url_tokens: Literal["on", "off"] = _setting(
+        "off", "Whether a file or thumbnail of the gallery may be fetched with its token as ?token= in the address."
+    )
     max_upload_bytes: Bytes = _setting(4 * GIB, "Largest file accepted, on every door; more is 413.", ge=1, le=10**13)
     max_body_bytes: Bytes = _setting(4 * MIB, "Largest JSON body accepted; more is 413.", ge=KIB, le=GIB)
     requests_per_second: float = _setting(

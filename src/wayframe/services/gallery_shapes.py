@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -49,6 +49,14 @@ class EventChange(Struct, forbid_unknown_fields=True, kw_only=True):
     viewed: bool | UnsetType = UNSET
     name: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
+
+
+class BatchBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of POST events/batch."""
+
+    ids: Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(min_length=1, max_length=500)]
+    """Event ids, or what else names an event of the device."""
+    action: Literal["pull", "delete", "flag", "unflag", "view"]
 
 
 class Registration(Struct, kw_only=True):

@@ -150,14 +150,11 @@ class UploadLinks:
         """The file came once more, after it was stored. Raises `Conflict` where it has other bytes, `NotFound`."""
         return await self._again(opened.event, sha256)
 
-    async def finish(self, opened: Opened, upload: Upload, sha256: str = "") -> Stored:
+    async def finish(self, opened: Opened, upload: Upload) -> Stored:
         """The file came. Raises `Conflict` where other bytes came before, `StorageFull`, `BadRequest`."""
         if upload.writer.size == 0:
             raise BadRequest("the file is empty")
         blob = await upload.writer.commit()
-        if sha256 and sha256.lower() != blob.sha256:
-            await self._blobs.delete(blob.key)
-            raise BadRequest(f"the bytes have the SHA-256 {blob.sha256}, announced was {sha256[:64]}")
         current = await self._table.get(opened.event.id)
         if current is not None and current.file_uuid:
             await self._blobs.delete(blob.key)
