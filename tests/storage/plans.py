@@ -31,7 +31,8 @@ GROWING = (
     "media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts", "gallery_keys",
     "packets",
 )  # fmt: skip
-OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "gallery_open", "gallery_pending")
+OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "gallery_open", "gallery_pending",
+               "gallery_pictured")  # fmt: skip
 """Indexes that hold only what is still to be done."""
 
 QUESTIONS: dict[str, Callable[[Database], Any]] = {
@@ -61,6 +62,7 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "event with the same bytes": lambda db: GalleryTable(db).same(1, "a.jpg", "ab" * 32),
     "events harvested": lambda db: GalleryTable(db).harvested(1, ["/a", "/b"]),
     "events to pull": lambda db: GalleryTable(db).open_pulls(),
+    "events to pull of a device": lambda db: GalleryTable(db).to_pull(1, 9, 5, 10),
     "events of stale links": lambda db: GalleryTable(db).stale_links(5),
     "event counts": lambda db: GalleryTable(db).counts(1),
     "upload key": lambda db: GalleryKeyTable(db).of_device(1, "k"),

@@ -62,6 +62,7 @@ class Log(Enum):
     REALTIME_COMMAND_PROCESSED = LogCode(336, "command/{name}/processed", "real-time command processed", entity=_DEVICE)
     STREAM_START = LogCode(340, "mediastream/start", "live stream started", entity=_DEVICE)
     STREAM_STOP = LogCode(341, "mediastream/stop", "live stream stopped", entity=_DEVICE)
+    HOOK_FAILED = LogCode(350, "gallery/hook_failed", "gallery hook came to nothing", "warning", entity=_DEVICE)
     MQTT_CONNECTED = LogCode(400, "mqtt/connected", "MQTT client connected", entity=_CUSTOMER)
     MQTT_DISCONNECTED = LogCode(401, "mqtt/disconnected", "MQTT client disconnected", entity=_CUSTOMER)
     MQTT_REFUSED = LogCode(402, "mqtt/refused", "MQTT client refused", "warning", entity=_CUSTOMER)

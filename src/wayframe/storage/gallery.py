@@ -13,7 +13,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wayframe.model import Conflict, MediaFile
-from wayframe.model.gallery import EventCount, EventQuery, EventSource, EventState, GalleryEvent, event_of, fingerprint
+from wayframe.model.gallery import (
+    OPEN,
+    EventCount,
+    EventQuery,
+    EventSource,
+    EventState,
+    GalleryEvent,
+    event_of,
+    fingerprint,
+)
 
 from . import _gallery_pages as pages
 from . import _gallery_schema as schema
@@ -123,6 +132,17 @@ class GalleryTable(Rows[GalleryEvent]):
         """Every event that is to be pulled."""
         return await self._many(schema.EVENT_OPEN)
 
+    async def to_pull(self, device_id: int, now: float, since: float, most: int) -> list[GalleryEvent]:
+        """Events of a device that may be pulled without being asked for, oldest first: new ones, and those added since
+        whose pull came to nothing and may be tried again. With those that are to be pulled already at most `most`."""
+        mine = self.select().where(_C.device_id == device_id, schema.EVENT_FRESH)
+        failed = (_C.state == EventState.FAILED) & (_C.not_before <= now) & (_C.added > since)
+        async with self._db.read() as conn:
+            open_ = mine.where(_C.state.in_(OPEN)).order_by(_C.created, _C.id).limit(most)
+            room = most - len(self.items(await conn.execute(open_)))
+            wanted = mine.where((_C.state == EventState.NEW) | failed).order_by(_C.created, _C.id).limit(max(0, room))
+            return self.items(await conn.execute(wanted))
+
     async def stale_links(self, now: float, limit: int = 1000) -> list[GalleryEvent]:
         """Events of upload links that ended without a file."""
         query = self.select().where(schema.EVENT_PENDING, _C.expires < now)
@@ -141,9 +161,9 @@ class GalleryTable(Rows[GalleryEvent]):
 
     async def thumbnails(self) -> set[str]:
         """Blobs of thumbnails that wait for their media."""
-        query = select(_C.thumbnail).where(schema.EVENT_PENDING)
+        query = select(_C.thumbnail).where(schema.EVENT_PICTURED)
         async with self._db.read() as conn:
-            return {key for key in (await conn.execute(query)).scalars() if key}
+            return set((await conn.execute(query)).scalars())
 
     async def _one(self, where: ColumnElement[bool]) -> GalleryEvent | None:
         async with self._db.read() as conn:
@@ -240,7 +260,9 @@ class GalleryTable(Rows[GalleryEvent]):
         if gone:
             await conn.execute(delete(schema.gallery_events).where(self._db.among(_C.id, gone)))
         if kept:
-            hidden = {"state": EventState.DELETED, "file_uuid": None, "fingerprint": 0, "command_id": 0}
+            hidden = {
+                "state": EventState.DELETED, "file_uuid": None, "fingerprint": 0, "command_id": 0, "thumbnail": ""
+            }  # fmt: skip
             await conn.execute(sql_update(schema.gallery_events).where(self._db.among(_C.id, kept)).values(hidden))
         await _count(conn, _deltas(events, []))
 
