@@ -7,7 +7,20 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
-from sqlalchemy import Column, ColumnElement, Row, Select, Table, TextClause, delete, insert, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    TextClause,
+    bindparam,
+    delete,
+    insert,
+    text,
+    update,
+)
 from sqlalchemy import select as sql_select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,17 +53,21 @@ class Rows(Generic[Item]):
         self._kind = kind
         self._fields = [field.name for field in fields(kind)]
         self._key: Column[Any] = table.c[key]
+        self._select = sql_select(*(table.c[name] for name in self._fields))
+        self._by_key = self._select.where(self._key == bindparam("key"))
 
     async def all(self) -> list[Item]:
         """Every one, by id."""
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(self.select().order_by(self._key)))
+        return await self.found(self._select.order_by(self._key))
 
     async def get(self, key: int | str) -> Item | None:
         """The one with this key, or None."""
-        async with self._db.read() as conn:
-            found = self.items(await conn.execute(self.select().where(self._key == key)))
+        found = await self.found(self._by_key, key=key)
         return found[0] if found else None
+
+    async def found(self, query: Select[Any], **parameters: Any) -> list[Item]:
+        """What a query for the struct's columns finds."""
+        return await self._db.ask(lambda conn: self.items(conn.execute(query, parameters)))
 
     async def insert(self, item: Item) -> Item:
         """Add one; id 0 asks for the next free id, and ids are never given twice. Returns it as stored.
@@ -93,7 +110,7 @@ class Rows(Generic[Item]):
 
     def select(self) -> Select[Any]:
         """A query for the columns of the struct, for `items`."""
-        return sql_select(*(self._table.c[name] for name in self._fields))
+        return self._select
 
     def items(self, rows: Iterable[Row[Any]]) -> list[Item]:
         """Rows as structs; columns after the struct's own are left out."""
@@ -127,8 +144,8 @@ class Rows(Generic[Item]):
         return Conflict(f"{self._table.name}: an item with this key exists already")
 
 
-async def history(
-    conn: AsyncConnection,
+def history(
+    conn: Connection,
     db: Database,
     query: Select[Any],
     owner: ColumnElement[Any],
@@ -147,14 +164,14 @@ async def history(
     if not owners or count == 0:
         return []
     if count is None or len(owners) == 1:
-        return list(await conn.execute(ordered.where(db.among(owner, owners)).limit(count)))
+        return list(conn.execute(ordered.where(db.among(owner, owners)).limit(count)))
     if len(owners) > _ONE_BY_ONE:
         # The addition keeps planners from gathering and sorting everything these owners ever had.
-        return list(await conn.execute(ordered.where(db.among(owner + 0, owners)).limit(count)))
+        return list(conn.execute(ordered.where(db.among(owner + 0, owners)).limit(count)))
     rows: list[Row[Any]] = []
     names = [column.name for column in order]
     for one in owners:
-        rows.extend(await conn.execute(ordered.where(owner == one).limit(count)))
+        rows.extend(conn.execute(ordered.where(owner == one).limit(count)))
         if len(rows) > 4 * count:
             rows = _first(rows, names, count, reverse)
     return _first(rows, names, count, reverse)

@@ -22,14 +22,12 @@ class CommandTable(Rows[Command]):
     async def pending_for(self, device_id: int) -> list[Command]:
         """What is still to be done on a device: highest priority first, then oldest first."""
         query = self.select().where(schema.COMMAND_OPEN, _C.device_id == device_id)
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(query.order_by(_C.priority.desc(), _C.id)))
+        return await self.found(query.order_by(_C.priority.desc(), _C.id))
 
     async def unfinished(self) -> list[Command]:
         """What is still to be done on any device, by device, priority and age."""
         query = self.select().where(schema.COMMAND_OPEN)
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(query.order_by(_C.device_id, _C.priority.desc(), _C.id)))
+        return await self.found(query.order_by(_C.device_id, _C.priority.desc(), _C.id))
 
     async def results(
         self,
@@ -46,10 +44,11 @@ class CommandTable(Rows[Command]):
         if id is not None:
             query = query.where(_C.id == id)
         order = (_C.timestamp, _C.id)
-        async with self._db.read() as conn:
-            return self.items(
-                await history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
+        return await self._db.ask(
+            lambda conn: self.items(
+                history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
             )
+        )
 
     async def purge(self, before: float) -> int:
         """Remove what ended before this time; returns how many."""

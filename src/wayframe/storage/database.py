@@ -6,21 +6,39 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Connection, any_, bindparam, column, event, func, inspect, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    any_,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from wayframe.model import StorageFull, Unavailable, WayframeError
+
+from ._readers import Readers
+
+T = TypeVar("T")
 
 _WAIT_S = 30
 _PING_S = 10
@@ -62,6 +80,7 @@ class Database:
         self._turn = asyncio.Lock()
         self._writer: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
+        self._readers: Readers | None = None
 
     async def open(self) -> None:
         """Connect; creates folder and file on SQLite. Raises `Unavailable` if there is no way in."""
@@ -70,6 +89,7 @@ class Database:
             await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
             self._writer = _sqlite_engine(self.url, size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, size=_READERS, begin="BEGIN")
+            self._readers = Readers(_sqlite_reading(self.url), _READERS)
         else:
             self._writer = create_async_engine(
                 self.url,
@@ -91,6 +111,9 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await readers.close()
         engines, self._reader, self._writer = (self._reader, self._writer), None, None
         for engine in engines:
             if engine is not None:
@@ -130,6 +153,26 @@ class Database:
         """A view of one moment: every query in the block sees the same state."""
         async with self._begin(self._reader) as conn:
             yield conn
+
+    async def ask(self, question: Callable[[Connection], T]) -> T:
+        """What a question finds: a function that reads, and sees one moment whatever it asks.
+
+        On SQLite it runs in a thread. On PostgreSQL it runs in the event loop, which goes on while the database
+        works; what reckons for long there calls `pause`. Raises `Unavailable` as `write`.
+        """
+        if self._readers is None:
+            async with self._begin(self._reader) as conn:
+                return await conn.run_sync(question)
+        with _for_people():
+            try:
+                return await self._readers.ask(question, _WAIT_S)
+            except TimeoutError as error:
+                raise Unavailable(f"the database is busy: no turn to read within {_WAIT_S} s") from error
+
+    def pause(self, conn: Connection) -> None:
+        """Inside a question: let the event loop have a turn, if it runs there."""
+        if not self.sqlite:
+            conn.connection.run_async(lambda _: asyncio.sleep(0))
 
     async def migrate(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
         """Bring the schema to this version's. `before` is awaited first if a database in use is about to change.
@@ -231,19 +274,30 @@ def _sqlite_engine(url: URL, *, size: int, begin: str) -> AsyncEngine:
         url, pool_size=size, max_overflow=0, pool_timeout=_WAIT_S, connect_args={"timeout": _WAIT_S}
     )
 
-    def prepare(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGINs come too late and not before DDL
-        cursor = connection.cursor()
-        for pragma in (f"PRAGMA busy_timeout={_WAIT_S * 1000}", *_PRAGMAS):
-            cursor.execute(pragma)
-        cursor.close()
-
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "connect", lambda connection, _: _prepare_sqlite(connection, _PRAGMAS))
     event.listen(engine.sync_engine, "begin", start)
     return engine
+
+
+def _sqlite_reading(url: URL) -> Engine:
+    arguments = {"timeout": _WAIT_S, "check_same_thread": False}
+    engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool, connect_args=arguments)
+    pragmas = (*_PRAGMAS, "PRAGMA query_only=ON")
+    event.listen(engine, "connect", lambda connection, _: _prepare_sqlite(connection, pragmas))
+    # Past SQLAlchemy's own execution, which would cost as much as a small question.
+    event.listen(engine, "begin", lambda conn: conn.connection.driver_connection.execute("BEGIN"))
+    return engine
+
+
+def _prepare_sqlite(connection: Any, pragmas: Iterable[str]) -> None:
+    connection.isolation_level = None  # the driver's own BEGINs come too late and not before DDL
+    cursor = connection.cursor()
+    for pragma in (f"PRAGMA busy_timeout={_WAIT_S * 1000}", *pragmas):
+        cursor.execute(pragma)
+    cursor.close()
 
 
 @contextmanager

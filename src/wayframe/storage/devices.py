@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from wayframe.model import Channel, Conflict, Device
@@ -48,9 +48,8 @@ class DeviceTable(Rows[Device]):
     async def last_active(self) -> dict[int, float]:
         """When each device was last heard; those never heard are absent."""
         c = schema.devices.c
-        async with self._db.read() as conn:
-            rows = await conn.execute(select(c.id, c.last_active).where(c.last_active > 0))
-            return {row.id: row.last_active for row in rows}
+        query = select(c.id, c.last_active).where(c.last_active > 0)
+        return await self._db.ask(lambda conn: {row.id: row.last_active for row in conn.execute(query)})
 
     def values(self, item: Device) -> dict[str, Any]:
         return super().values(item) | {"ident": item.ident}
@@ -58,19 +57,23 @@ class DeviceTable(Rows[Device]):
     async def _refusal(self, items: Sequence[Device], error: IntegrityError) -> Exception:
         if not any(name in str(error.orig) for name in ("devices_ident", "devices.ident")):
             return await super()._refusal(items, error)
-        c = schema.devices.c
-        seen: set[tuple[int, str]] = set()
-        async with self._db.read() as conn:
-            for item in items:
-                same = (c.protocol_id == item.protocol_id, c.ident == item.ident, c.ident != "", c.id != item.id)
-                holder = (await conn.execute(select(c.id).where(*same))).scalar()
-                key = (item.protocol_id, item.ident)
-                if item.ident and (holder or key in seen):
-                    return Conflict(
-                        f"ident {item.ident} is taken by another device of protocol {item.protocol_id}", item_id=holder
-                    )
-                seen.add(key)
-        return Conflict("ident is taken by another device of the same protocol")
+        return await self._db.ask(lambda conn: _ident_taken(conn, items))
+
+
+def _ident_taken(conn: Connection, items: Sequence[Device]) -> Conflict:
+    """Which ident of these devices another has."""
+    c = schema.devices.c
+    seen: set[tuple[int, str]] = set()
+    for item in items:
+        same = (c.protocol_id == item.protocol_id, c.ident == item.ident, c.ident != "", c.id != item.id)
+        holder = conn.scalar(select(c.id).where(*same))
+        key = (item.protocol_id, item.ident)
+        if item.ident and (holder or key in seen):
+            return Conflict(
+                f"ident {item.ident} is taken by another device of protocol {item.protocol_id}", item_id=holder
+            )
+        seen.add(key)
+    return Conflict("ident is taken by another device of the same protocol")
 
 
 class TelemetryTable:
@@ -81,16 +84,15 @@ class TelemetryTable:
 
     async def load_all(self) -> dict[int, bytes]:
         """Device id → record."""
-        async with self._db.read() as conn:
-            rows = await conn.execute(select(schema.telemetry.c.device_id, schema.telemetry.c.record))
-            return {row.device_id: row.record for row in rows}
+        return await self._records(select(schema.telemetry.c.device_id, schema.telemetry.c.record))
 
     async def load(self, device_ids: Iterable[int]) -> dict[int, bytes]:
         """The records of these devices."""
         c = schema.telemetry.c
-        async with self._db.read() as conn:
-            rows = await conn.execute(select(c.device_id, c.record).where(self._db.among(c.device_id, device_ids)))
-            return {row.device_id: row.record for row in rows}
+        return await self._records(select(c.device_id, c.record).where(self._db.among(c.device_id, device_ids)))
+
+    async def _records(self, query: Select[Any]) -> dict[int, bytes]:
+        return await self._db.ask(lambda conn: {row.device_id: row.record for row in conn.execute(query)})
 
     async def save_many(self, records: Mapping[int, bytes]) -> None:
         """Write the records given."""

@@ -42,9 +42,11 @@ class LogTable:
         query = self._rows.select().add_columns(_C.id)
         query = query.where(_C.origin_type == origin_type, *between(_C.timestamp, from_, to))
         order = (_C.timestamp, _C.id)
-        async with self._db.read() as conn:
-            rows = await history(conn, self._db, query, _C.origin_id, origin_ids, order, count=count, reverse=reverse)
-        return self._rows.items(rows)
+        return await self._db.ask(
+            lambda conn: self._rows.items(
+                history(conn, self._db, query, _C.origin_id, origin_ids, order, count=count, reverse=reverse)
+            )
+        )
 
     async def purge(self, before: float) -> int:
         """Remove records older than this time; returns how many."""

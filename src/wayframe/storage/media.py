@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from wayframe.model import MediaFile, MediaState, NotFound
@@ -81,31 +81,22 @@ class MediaTable(Rows[MediaFile]):
             query = query.where(self._db.among(_C.uuid, uuids))
         if state is not None:
             query = query.where(_C.state == state)
-        async with self._db.read() as conn:
-            return self.items(
-                await history(
-                    conn,
-                    self._db,
-                    query,
-                    _C.device_id,
-                    device_ids,
-                    (_C.created, _C.uuid),
-                    count=count,
-                    reverse=reverse,
-                )
+        order = (_C.created, _C.uuid)
+        return await self._db.ask(
+            lambda conn: self.items(
+                history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
             )
+        )
 
     async def unannounced(self) -> _Files:
         """Files that are ready and not announced, in the order they came: the news to catch up on after a crash."""
         query = self.select().where(text("announced = false"), _C.state == MediaState.READY)
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(query.order_by(_C.uploaded)))
+        return await self.found(query.order_by(_C.uploaded))
 
     async def processing(self) -> _Files:
         """Files whose facts, preview or conversion is still to come, in the order they came."""
         query = self.select().where(text("state = 'processing'"))
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(query.order_by(_C.uploaded)))
+        return await self.found(query.order_by(_C.uploaded))
 
     async def oldest_unprotected(self, device_id: int) -> MediaFile | None:
         """The ready file that arrived first and may go; the next to be rotated out."""
@@ -115,8 +106,7 @@ class MediaTable(Rows[MediaFile]):
             .order_by(_C.uploaded)
             .limit(1)
         )
-        async with self._db.read() as conn:
-            found = self.items(await conn.execute(query))
+        found = await self.found(query)
         return found[0] if found else None
 
     async def rotatable(self, device_id: int) -> int:
@@ -124,24 +114,25 @@ class MediaTable(Rows[MediaFile]):
         query = select(func.coalesce(func.sum(_C.size + _C.original_size), 0)).where(
             _C.device_id == device_id, _C.protected.is_(False), _C.state == MediaState.READY
         )
-        async with self._db.read() as conn:
-            return int(await conn.scalar(query) or 0)
+        return int(await self._db.ask(lambda conn: conn.scalar(query)) or 0)
 
     async def expired(self, now: float, limit: int = 1000) -> _Files:
         """Unprotected files that came longer ago than their device's `media_ttl`, at most `limit`."""
+        return await self._db.ask(lambda conn: self._expired(conn, now, limit))
+
+    def _expired(self, conn: Connection, now: float, limit: int) -> _Files:
         d = schema.devices.c
         ttls = select(d.media_ttl).distinct()
         found: _Files = []
-        async with self._db.read() as conn:
-            for ttl in list((await conn.execute(ttls)).scalars()):
-                old = self.select().where(
-                    _C.device_id.in_(select(d.id).where(d.media_ttl == ttl)),
-                    _C.protected.is_(False),
-                    _C.uploaded < now - ttl,
-                )
-                found += self.items(await conn.execute(old.limit(limit - len(found))))
-                if len(found) >= limit:
-                    break
+        for ttl in conn.execute(ttls).scalars().all():
+            old = self.select().where(
+                _C.device_id.in_(select(d.id).where(d.media_ttl == ttl)),
+                _C.protected.is_(False),
+                _C.uploaded < now - ttl,
+            )
+            found += self.items(conn.execute(old.limit(limit - len(found))))
+            if len(found) >= limit:
+                break
         return found
 
     async def sums(self, device_ids: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
@@ -149,12 +140,12 @@ class MediaTable(Rows[MediaFile]):
         query = select(_C.device_id, func.sum(_C.size + _C.original_size), func.count()).group_by(_C.device_id)
         if device_ids is not None:
             query = query.where(self._db.among(_C.device_id, device_ids))
-        async with self._db.read() as conn:
-            return {device: (int(size), files) for device, size, files in await conn.execute(query)}
+        return await self._db.ask(
+            lambda conn: {device: (int(size), files) for device, size, files in conn.execute(query)}
+        )
 
     async def blob_keys(self) -> set[str]:
         """Every blob key that is still named: served bytes, previews, originals, thumbnails before their file."""
-        async with self._db.read() as conn:
-            rows = await conn.execute(select(_C.blob, _C.preview, _C.original))
-            found = {key for row in rows for key in row if key}
+        query = select(_C.blob, _C.preview, _C.original)
+        found = await self._db.ask(lambda conn: {key for row in conn.execute(query) for key in row if key})
         return found | await self._events.thumbnails()

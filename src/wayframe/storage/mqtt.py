@@ -125,8 +125,7 @@ class MqttTable:
         return [(row.cid, row.topic, row.body) for row in await self._rows(select(schema.mqtt_retained))]
 
     async def _rows(self, query: Any) -> list[Any]:
-        async with self._db.read() as conn:
-            return list(await conn.execute(query))
+        return await self._db.ask(lambda conn: list(conn.execute(query)))
 
 
 def _keyed(keys: Iterable[Key], second: str) -> list[dict[str, int]]:

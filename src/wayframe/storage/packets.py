@@ -40,9 +40,11 @@ class PacketTable:
         """Packets of these devices in `from_`..`to` (inclusive), oldest first."""
         query = self._rows.select().add_columns(_C.id).where(*between(_C.timestamp, from_, to))
         order = (_C.timestamp, _C.id)
-        async with self._db.read() as conn:
-            rows = await history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
-        return self._rows.items(rows)
+        return await self._db.ask(
+            lambda conn: self._rows.items(
+                history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
+            )
+        )
 
     async def keep_newest(self, device_id: int, count: int) -> None:
         """Remove all but the newest packets of a device."""

@@ -22,16 +22,14 @@ class StateTable:
 
     async def get(self, key: str) -> bytes | None:
         """The value, None if there is none."""
-        async with self._db.read() as conn:
-            value: bytes | None = await conn.scalar(select(schema.state.c.value).where(schema.state.c.key == key))
-            return value
+        query = select(schema.state.c.value).where(schema.state.c.key == key)
+        return await self._db.ask(lambda conn: conn.scalar(query))
 
     async def all(self, prefix: str = "") -> dict[str, bytes]:
         """Every key that begins with `prefix`, with its value."""
         keys = schema.state.c.key
         query = select(keys, schema.state.c.value).where(keys.startswith(prefix, autoescape=True)).order_by(keys)
-        async with self._db.read() as conn:
-            return {row.key: row.value for row in await conn.execute(query)}
+        return await self._db.ask(lambda conn: {row.key: row.value for row in conn.execute(query)})
 
     async def put(self, values: dict[str, bytes]) -> None:
         """Write these, together."""
