@@ -179,8 +179,6 @@ class Commands:
         created, errors = await self._create(caller, entries, bodies, queued=True)
         return [self.view(opened.command) for opened in created], errors
 
-    async def execute(
-        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
     def next_id(self) -> int:
         """The id of a command that is about to be queued with `enqueue_as`."""
         return self._ids.next()
@@ -191,6 +189,8 @@ class Commands:
         if errors:
             raise errors[0]
 
+    async def execute(
+        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json]
     ) -> tuple[list[dict[str, Json]], list[WayframeError]]:
         """Carry commands out now, together, and wait for each up to its timeout."""
         created, errors = await self._create(caller, entries, bodies, queued=False)
