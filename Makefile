@@ -41,9 +41,10 @@ test: packages check $(WEB)
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(ALL_TESTS))
 
 # Most tests wait more than they work, so three run at a time, a file each; those that look at a whole server or a
-# browser come after, one by one.
-ALONE := tests/e2e tests/browser tests/api/test_watch_page.py
-ALL_TESTS = $(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE)) && $(BIN)/pytest $(ALONE)
+# browser come after, two at a time.
+LARGE := tests/e2e tests/browser tests/api/test_watch_page.py
+ALL_TESTS = $(BIN)/pytest -n 3 --dist loadfile $(addprefix --ignore=,$(LARGE)) && \
+	$(BIN)/pytest -n 2 --dist loadfile $(LARGE)
 
 .PHONY: packages
 packages:
