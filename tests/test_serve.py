@@ -12,13 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from e2e.house import free_ports
 from wayframe.config import PORTS, env_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,18 +51,10 @@ class Serving:
         return done.stdout
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("node")
-    ports = dict(zip((port.setting for port in PORTS), _free_ports(len(PORTS)), strict=True))
+    ports = dict(zip((port.setting for port in PORTS), free_ports(len(PORTS)), strict=True))
     env = {name: value for name, value in os.environ.items() if not name.startswith("WAYFRAME_")}
     env |= {env_name(name): str(number) for name, number in ports.items()}
     url = f"http://127.0.0.1:{ports['http_port']}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from screen import Screen
 
+from e2e.house import free_ports
 from wayframe.config import PORTS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -27,7 +27,7 @@ class Demo:
     """The demo's process and what it has printed."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         devices = tuple(port.setting for port in PORTS if port.setting != "http_port")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WAYFRAME_")}
         environment |= {f"WAYFRAME_{name.upper()}": "0" for name in devices}
@@ -54,12 +54,6 @@ class Demo:
             assert self.process.poll() is None, self.said()
             time.sleep(0.1)
         raise AssertionError(f"no {count} {kind} links within {_WAIT_S:.0f} s:\n{self.said()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import time
 from collections.abc import Callable
 
@@ -11,20 +10,14 @@ import av
 import pytest
 from PIL import Image
 
-from .house import House, driving
+from .house import House, driving, free_ports
 from .test_main_road import command, get, online, recorder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def test_a_vehicle_uploads_its_recordings(open_house: Callable[..., House]) -> None:
-    house = open_house(ftp_port=free_port(), public_device_host="localhost")
+    house = open_house(ftp_port=free_ports(1)[0], public_device_host="localhost")
     device = house.add_device("13900000001")
     start = int(time.time()) - 120
     async with driving(recorder(house)) as vehicles:
@@ -50,8 +43,8 @@ async def test_a_vehicle_uploads_its_recordings(open_house: Callable[..., House]
 
 
 async def test_a_vehicle_that_cannot_reach_the_door_says_so(open_house: Callable[..., House]) -> None:
-    nobody = free_port()
-    house = open_house(ftp_port=free_port(), public_ftp_port=nobody)
+    nobody = free_ports(1)[0]
+    house = open_house(ftp_port=free_ports(1)[0], public_ftp_port=nobody)
     device = house.add_device("13900000001")
     async with driving(recorder(house)):
         await online(house, device)

@@ -14,6 +14,7 @@ import pytest
 from doors import Doors, Open
 
 from camera import FPS, encoded
+from e2e.house import free_ports
 from e2e.terminal import Terminal
 from wayframe.model import MediaFile
 from wayframe.model.query import HistoryQuery
@@ -28,12 +29,6 @@ START = 1_780_000_000
 ZONE_S = 8 * 3600
 RAW = b"".join(data for data, _ in encoded(FPS * 2))
 """Two seconds of camera 1 as a terminal may store them: a bare H.264 stream."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Asked:
@@ -112,7 +107,7 @@ def broken(link: ftplib.FTP, name: str, data: bytes) -> None:
 
 @pytest.fixture
 async def doors(opened: Open) -> Doors:
-    return await opened(ftp_port=free_port(), device_media_limit=3_000_000)
+    return await opened(ftp_port=free_ports(1)[0], device_media_limit=3_000_000)
 
 
 @pytest.fixture
@@ -329,8 +324,8 @@ async def test_strangers_are_few(asked: Asked) -> None:
 
 
 async def test_data_ports_stay_in_their_range(opened: Open) -> None:
-    first = free_port()
-    doors = await opened(ftp_port=free_port(), ftp_passive_ports=f"{first}-{first}")
+    first = free_ports(1)[0]
+    doors = await opened(ftp_port=free_ports(1)[0], ftp_passive_ports=f"{first}-{first}")
     truck = await doors.device()
     terminal = await doors.sign_in()
     asked = await Asked(doors, truck, terminal).ask()
