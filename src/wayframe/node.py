@@ -523,8 +523,8 @@ class Node:
             self.gateway.spawn(self.gateway.open_channel(entry.item))
 
     def _account_changed(self, event: Event) -> None:
-        """An account was changed: if it is blocked now, its devices are let go."""
-        self.gateway.check_devices(int(event.topic.split("/")[4]))
+        """An account was changed: blocked or not, its channels and devices follow."""
+        self.gateway.check_account(int(event.topic.split("/")[4]))
 
     def _device_changed(self, event: Event) -> None:
         """A device was changed or removed: a connection it may no longer have is closed."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from wayframe.model import BadRequest, MediaFile, NotFound, Unauthorized
+from wayframe.model import BadRequest, Forbidden, MediaFile, NotFound, Unauthorized
 from wayframe.rest import Request as PlainRequest
 from wayframe.rest import RestApi, WrongMethod, with_preview
 from wayframe.services import DEVICES
@@ -56,6 +56,8 @@ class MediaLinks:
         uuid = rest[0].upper()
         session = self._services.live.find(uuid)
         if session is not None:
+            if self._services.directory.blocked(session.entry.cid):
+                raise Forbidden("the account of this stream is blocked")
             if len(rest) == 2:
                 return await live.piece(session, rest[1], plain.query)
             return await live.link(self._services, session, plain.query)
@@ -67,7 +69,12 @@ class MediaLinks:
         file = await self._services.media.get(uuid)
         if file is None:
             raise NotFound("there is no such media file: it was deleted, has expired, or never was")
-        if not file.shared:
+        entry = self._services.directory.device(file.device_id)
+        if entry is not None and self._services.directory.blocked(entry.cid):
+            if not plain.headers.get("authorization"):
+                raise Forbidden("the account of this file is blocked")
+            await self._check_token(file, plain)
+        elif not file.shared:
             await self._check_token(file, plain)
         return await self.form(file, plain.query)
 

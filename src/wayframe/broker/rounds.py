@@ -40,8 +40,8 @@ class Rounds:
                 self._check_present(client.connection, monotonic, verdicts[token_id])
 
     def _check_absent(self, client: Client, now: float, revoked: bool) -> None:
-        if revoked and not client.who.revoked:
-            client.who.revoked = True  # nothing more is kept for it, until it comes back with another token
+        if revoked != client.who.revoked:
+            client.who.revoked = revoked  # nothing more is kept for it, until its token is good again or another comes
             self._broker.spaces.changed(client.who.cid)
         if client.will is not None and client.will_at <= now:
             self._broker.send_will(client, client.will)

@@ -11,7 +11,7 @@ import structlog
 from wayframe.media import sniff
 from wayframe.model import Channel, Clock, Ids, WayframeError
 from wayframe.protocols.device import DeviceSession, Endpoints, FileReceived, MediaKind, MediaNews
-from wayframe.services import Background, Entry, Feed, NewFile, Services
+from wayframe.services import CHANNELS, Background, Entry, Feed, NewFile, Services
 from wayframe.services.media_files import kind_of
 from wayframe.storage import Blob, BlobStore, BlobWriter
 
@@ -115,19 +115,20 @@ class Gateway:
         }
 
     async def open_channel(self, channel: Channel) -> None:
-        """Listen for a channel, or stop, or move to another port, as the item now says."""
+        """Listen for a channel, or stop, or move to another port, as the item and its account now say."""
         async with self._changing:
             await self._open_channel(channel)
 
     async def _open_channel(self, channel: Channel) -> None:
         known = self._listening.get(channel.id)
         port = int(channel.configuration.get("port") or self.settings.ports.get(channel.protocol_id, -1))
-        if known is not None and channel.enabled and (port in (0, known.port)):
+        wanted = channel.enabled and not self.services.directory.blocked(channel.cid)
+        if known is not None and wanted and (port in (0, known.port)):
             known.channel = channel
             return
         if known is not None:
             self._close_channel(channel.id)
-        if not channel.enabled or port < 0:
+        if not wanted or port < 0:
             return
         loop = asyncio.get_running_loop()
 
@@ -215,28 +216,38 @@ class Gateway:
         types = self.services.directory.catalogue.protocol(channel.protocol_id).device_types
         return int(channel.configuration.get("device_type_id", types[0].id))
 
-    def check_devices(self, account_id: int) -> None:
-        """Close the connections of devices that an account, or one below it, may no longer have."""
+    def check_account(self, account_id: int) -> None:
+        """An account was changed: what it, or one below it, may no longer have is closed; what it may again, opened."""
         directory = self.services.directory
-        if not directory.blocked(account_id):
-            return
-        for device_id in list(self._signalling):
-            entry = directory.device(device_id)
-            if entry is not None and directory.blocked(entry.cid):
+        family = directory.visible_accounts(account_id)
+        for channel in directory.entries(CHANNELS):
+            if channel.cid in family:
+                assert isinstance(channel.item, Channel)
+                self.spawn(self.open_channel(channel.item))
+        if directory.blocked(account_id):
+            for device_id in self.services.connections.devices() | self.registry.devices():
                 self.check_device(device_id)
 
     def check_device(self, device_id: int) -> None:
-        """Close the connection of a device that is gone, disabled, or known by another ident now."""
-        peer = self._signalling.get(device_id)
-        if peer is None:
-            return
-        entry = self.services.directory.device(device_id)
-        if entry is None or not entry.device.enabled:
-            peer.end(23, "the device was disabled or deleted")
+        """Cut off a device that is gone, disabled, of a blocked account, or known by another ident now."""
+        entry, peer = self.services.directory.device(device_id), self._signalling.get(device_id)
+        if entry is None:
+            if peer is not None:
+                peer.end(23, "the device was deleted")
+        elif not entry.device.enabled:
+            self._cut_off(entry, "the device was disabled")
         elif self.services.directory.blocked(entry.cid):
-            peer.end(23, "the account of the device is blocked")
-        elif entry.device.ident != peer.ident:
+            self._cut_off(entry, "the account of the device is blocked")
+        elif peer is not None and entry.device.ident != peer.ident:
             peer.end(18, "the device has another ident now")
+
+    def _cut_off(self, entry: Entry, reason: str) -> None:
+        """Close every connection of a device, and forget those it was asked for."""
+        for request in self.registry.requests_of(entry.id):
+            self.registry.release(request.expected.command_id)
+        self.services.transfers.drop_of(entry.id)
+        for connection in self.services.connections.of(entry.id):
+            connection.close(23, reason)
 
     def signalling_of(self, entry: Entry) -> SignallingPeer | None:
         """The open signalling connection of a device."""

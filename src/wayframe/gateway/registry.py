@@ -50,6 +50,10 @@ class Registry:
         """Everything asked of a device."""
         return [request for request in self._requests.values() if request.entry.id == device_id]
 
+    def devices(self) -> set[int]:
+        """Devices something is asked of."""
+        return {request.entry.id for request in self._requests.values()}
+
     def match(self, kind: MediaKind, number: bytes, channel: int) -> Request | None:
         """The request a packet belongs to: raw number and channel (jt1078.md 4.3)."""
         for request in self._requests.values():

@@ -111,8 +111,9 @@ class DropIntake:
         loose: list[tuple[int, Seen]] = []
         more = False
         for device_id, changed in drop_files.devices(self._root):
-            if self._directory.device(device_id) is None:
-                continue
+            entry = self._directory.device(device_id)
+            if entry is None or self._directory.blocked(entry.cid):
+                continue  # files of a blocked account wait
             watched = self._watched.setdefault(device_id, _Watched())
             if everything:
                 claims += drop_files.claims(self._root, device_id)

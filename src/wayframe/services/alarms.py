@@ -62,12 +62,13 @@ class Alarms:
             del self._uploads[next(iter(self._uploads))]
 
     def find(self, number: str) -> tuple[AlarmUpload, Entry] | None:
-        """The alarm behind a number and its device, while both are there."""
+        """The alarm behind a number and its device, while both are there and the device may come."""
         upload = self._uploads.get(number)
         if upload is None or upload.expires < self._clock.now():
             return None
         entry = self._directory.device(upload.device_id)
-        return (upload, entry) if entry is not None else None
+        refused = entry is None or not entry.device.enabled or self._directory.blocked(entry.cid)
+        return None if entry is None or refused else (upload, entry)
 
     async def settle(self) -> None:
         """Wait until every number given out is written. Called at the end."""

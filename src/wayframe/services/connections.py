@@ -140,6 +140,10 @@ class Connections:
         """All open connections of a device."""
         return list(self._by_device.get(device_id, {}).values())
 
+    def devices(self) -> set[int]:
+        """Devices with an open connection."""
+        return set(self._by_device)
+
     def all(self) -> list[Connection]:
         """Every open connection."""
         return [connection for group in self._by_device.values() for connection in group.values()]

@@ -21,6 +21,7 @@ from wayframe.expressions import Environment
 from wayframe.model import (
     BadRequest,
     Clock,
+    Forbidden,
     Json,
     MediaFile,
     MediaState,
@@ -173,6 +174,8 @@ class MediaStore:
         self, entries: Sequence[Entry], expected: int | None = None, by: Mapping[str, Json] | None = None
     ) -> Upload:
         """Make room for a file of one or more devices; `by` sends it. Raises `StorageFull`, `TooLarge`."""
+        for entry in entries:
+            self.check_account(entry)
         self.quota.check_disk(expected or 0)
         limit = min([self._max_upload, *(self.quota.limit(entry.device) for entry in entries)])
         if expected is not None and expected > limit + (1 << 20):
@@ -385,8 +388,9 @@ class MediaStore:
     def recall(self, uuid: str) -> MediaFile | None:
         """A file by uuid as it stands now, if that can be told without the database."""
         file = self._rows.recall(uuid)
-        # The rows of a deleted device go with it.
-        return file if file is not None and self._directory.device(file.device_id) is not None else None
+        entry = self._directory.device(file.device_id) if file is not None else None
+        # The rows of a deleted device go with it; the links of a blocked account do not open.
+        return file if entry is not None and not self._directory.blocked(entry.cid) else None
 
     def path(self, file: MediaFile) -> Path:
         """Where the served bytes are."""
@@ -519,8 +523,14 @@ class MediaStore:
         """The most bytes one file of this device may have."""
         return min(self._max_upload, self.quota.limit(entry.device))
 
+    def check_account(self, entry: Entry) -> None:
+        """Raises `Forbidden` where the account of a device is blocked: nothing is taken for it."""
+        if self._directory.blocked(entry.cid):
+            raise Forbidden(f"the account of device {entry.id} is blocked", item_id=entry.id)
+
     def check_room(self, entry: Entry, size: int) -> None:
-        """Refuse a transfer that is bound to fail, before its bytes come. Raises `StorageFull`, `TooLarge`."""
+        """Refuse a transfer before its bytes come if it is bound to fail. Raises as `make_room`, and `TooLarge`."""
+        self.check_account(entry)
         self.quota.check_disk(size)
         limit = self.largest(entry)
         if size > limit:
@@ -529,10 +539,11 @@ class MediaStore:
             raise self.quota.full(entry.device)
 
     async def make_room(self, entry: Entry, size: int) -> None:
-        """Rotate the oldest unprotected files out until `size` fits. Raises `StorageFull`.
+        """Rotate the oldest unprotected files out until `size` fits. Raises `Forbidden`, `StorageFull`.
 
         The bytes are on the disk already, so that is only looked at for its reserve.
         """
+        self.check_account(entry)
         self.quota.check_disk()
         if size > self.quota.limit(entry.device):
             raise TooLarge(

@@ -245,6 +245,11 @@ class Transfers:
         for file in transfer.files.values():
             self.spawn_abandon(file.writer)
 
+    def drop_of(self, device_id: int) -> None:
+        """The same for everything that is asked of a device."""
+        for command_id in [each for each, transfer in self._running.items() if transfer.entry.id == device_id]:
+            self.drop(command_id)
+
     def carries(self, command_id: int) -> bool:
         """Whether files of a command are awaited or being stored: it needs no repetition."""
         return command_id in self._running

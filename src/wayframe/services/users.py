@@ -234,6 +234,7 @@ class Users:
         user = self._users.get(int(claims["sub"]))
         if user is None or not user.enabled or claims["since"] < user.changed:
             raise Unauthorized("this session was ended: log in again")
+        self._refuse_blocked(user)
         return user
 
     def _refuse_blocked(self, user: User) -> None:
