@@ -12,67 +12,17 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from PIL import Image
 
+from gallery_client import GalleryClient, picture, refused
 from inside import InsideHouse, until
-
-
-def picture(width: int = 800, height: int = 600) -> bytes:
-    target = io.BytesIO()
-    Image.new("RGB", (width, height), (20, 120, 40)).save(target, "JPEG")
-    return target.getvalue()
-
-
-class Client:
-    """One device of the gallery, as an application sees it."""
-
-    def __init__(self, house: InsideHouse, name: str, **more: Any) -> None:
-        self.house = house
-        self.id = house.device(name, **more)
-        self.base = f"/api/gallery/{self.id}"
-
-    def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {more.pop('bearer', self.house.key)}", **more.pop("headers", {})}
-        return self.house.ask(method, self.base + path, body, headers=headers, key="", **more)
-
-    def upload(self, content: bytes, name: str = "a.bin", **parts: Any) -> httpx.Response:
-        files = {"event": ("x", content), **parts.pop("files", {})}
-        headers = {"Authorization": f"Bearer {self.house.key}", **parts.pop("headers", {})}
-        url = f"{self.house.url}{self.base}/upload"
-        return httpx.post(url, data={"name": name, **parts}, files=files, headers=headers, timeout=30, trust_env=False)
-
-    def events(self, query: str = "") -> list[dict[str, Any]]:
-        found = self.ask("GET", f"/events{query}").json()
-        assert isinstance(found, list)
-        return found
-
-    def link(self, query: str = "filename=a.bin") -> dict[str, Any]:
-        answer = self.ask("GET", f"/upload-url?{query}")
-        assert answer.status_code == 200, answer.text
-        found = answer.json()
-        assert isinstance(found, dict)
-        return found
-
-    def put(self, url: str, content: Any, **more: Any) -> httpx.Response:
-        path = urlsplit(url).path
-        return httpx.put(self.house.url + path, content=content, timeout=30, trust_env=False, **more)
-
-
-def refused(answer: httpx.Response, status: int, word: str = "") -> None:
-    assert answer.status_code == status, answer.text
-    body = answer.json()
-    assert {*body} == {"success", "error", "code"}
-    assert body["success"] is False
-    assert word in body["error"] or word == body["code"], body
-
 
 # --- events and files are one ---
 
 
 def test_an_upload_is_a_media_file_and_the_other_way_round(house: InsideHouse) -> None:
-    client = Client(house, "both")
+    client = GalleryClient(house, "both")
     made = client.upload(picture(), "capture.jpg", media_type="image", metadata='{"timestamp":"2024-03-20T10:00:00Z"}')
     assert {*made.json()} == {"success", "eventId", "event_id"}
     house.upload(client.id, b"from the other side", "other.pdf")
@@ -99,7 +49,7 @@ def test_an_upload_is_a_media_file_and_the_other_way_round(house: InsideHouse) -
 
 
 def test_pages_types_and_sums(house: InsideHouse) -> None:
-    client = Client(house, "pages")
+    client = GalleryClient(house, "pages")
     for number in range(7):
         client.upload(b"text %d" % number, f"{number}.txt")
     for number in range(3):
@@ -120,7 +70,7 @@ def test_pages_types_and_sums(house: InsideHouse) -> None:
 
 
 def test_flagged_and_viewed_are_kept(house: InsideHouse) -> None:
-    client = Client(house, "flags")
+    client = GalleryClient(house, "flags")
     event = client.upload(b"x", "x.txt").json()["eventId"]
     other = house.token()
     changed = client.ask("PATCH", f"/events/{event}", {"flagged": True, "viewed": True, "name": "../y.txt"}).json()
@@ -135,7 +85,7 @@ def test_flagged_and_viewed_are_kept(house: InsideHouse) -> None:
 
 
 def test_the_same_upload_again_is_the_same_event(house: InsideHouse) -> None:
-    client = Client(house, "twice")
+    client = GalleryClient(house, "twice")
     first, again = client.upload(b"same", "s.txt").json(), client.upload(b"same", "s.txt").json()
     assert again == {**first, "duplicate": True}
     assert client.upload(b"other", "s.txt").json()["eventId"] != first["eventId"]
@@ -159,14 +109,14 @@ def test_the_same_upload_again_is_the_same_event(house: InsideHouse) -> None:
     ],
 )
 def test_a_wrong_upload_leaves_nothing(house: InsideHouse, parts: dict[str, Any], word: str) -> None:
-    client = Client(house, f"wrong {word} {len(str(parts))}")
+    client = GalleryClient(house, f"wrong {word} {len(str(parts))}")
     refused(client.upload(b"content", "c.bin", **parts), 400, word)
     assert client.events() == []
     until(lambda: house.temporary_files() == [])
 
 
 def test_a_thumbnail_is_made_small(house: InsideHouse) -> None:
-    client = Client(house, "small")
+    client = GalleryClient(house, "small")
     parts = {"thumbnail": ("t.png", picture(2000, 1000))}
     event = client.upload(b"a clip", "clip.mp4", files=parts).json()["eventId"]
     answer = client.ask("GET", f"/events/{event}/thumbnail")
@@ -180,7 +130,7 @@ def test_a_thumbnail_is_made_small(house: InsideHouse) -> None:
 
 
 def test_a_link_takes_one_file_once(house: InsideHouse) -> None:
-    client = Client(house, "links")
+    client = GalleryClient(house, "links")
     link = client.link("filename=video.mp4&thumbnail=true")
     assert client.events() == []
     assert client.put(link["thumbnail_upload_url"], picture()).status_code == 200
@@ -199,14 +149,14 @@ def test_a_link_takes_one_file_once(house: InsideHouse) -> None:
 
 
 def test_a_chunked_body_is_taken(house: InsideHouse) -> None:
-    client = Client(house, "chunked")
+    client = GalleryClient(house, "chunked")
     link = client.link()
     assert client.put(link["upload_url"], iter([b"ab", b"cd"])).status_code == 200
     assert client.events()[0]["size"] == 4
 
 
 def test_links_end_and_cannot_be_altered(house: InsideHouse) -> None:
-    client = Client(house, "ends")
+    client = GalleryClient(house, "ends")
     link = client.link()
     head, body, mark = urlsplit(link["upload_url"]).path.removeprefix("/upload/").split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
@@ -239,7 +189,7 @@ def test_links_end_and_cannot_be_altered(house: InsideHouse) -> None:
 
 
 def test_a_transfer_that_breaks_off_leaves_nothing_and_may_be_repeated(house: InsideHouse) -> None:
-    client = Client(house, "breaks")
+    client = GalleryClient(house, "breaks")
     link = client.link()
     path = urlsplit(link["upload_url"]).path
     with socket.create_connection(("127.0.0.1", house.node.http.port), 10) as connection:
@@ -251,7 +201,7 @@ def test_a_transfer_that_breaks_off_leaves_nothing_and_may_be_repeated(house: In
 
 
 def test_two_transfers_at_once_make_one_file(house: InsideHouse) -> None:
-    client = Client(house, "racing")
+    client = GalleryClient(house, "racing")
     link = client.link()
     answers: list[int] = []
     contents = [b"a" * 300_000, b"b" * 300_000]
@@ -271,20 +221,20 @@ def test_two_transfers_at_once_make_one_file(house: InsideHouse) -> None:
 
 
 def test_devices_by_id_ident_and_gallery_id(house: InsideHouse) -> None:
-    client = Client(house, "named", metadata={"gallery_id": "device123"})
+    client = GalleryClient(house, "named", metadata={"gallery_id": "device123"})
     for name in (str(client.id), "id-named", "device123"):
         assert house.ask("GET", f"/api/gallery/{name}/stats").status_code == 200
     for name in ("device124", "..%2f1", "%2e%2e", "1%00", "a%20b", "*", "all", "x" * 65, f"{client.id},{client.id}"):
         answer = house.ask("GET", f"/api/gallery/{name}/paths")
         assert answer.status_code in (400, 404), (name, answer.text)
     assert house.ask("GET", "/studio/api/gallery/device123/stats").status_code == 200
-    Client(house, "namesake", metadata={"gallery_id": "device125"})
-    Client(house, "namesake2", metadata={"gallery_id": "device125"})
+    GalleryClient(house, "namesake", metadata={"gallery_id": "device125"})
+    GalleryClient(house, "namesake2", metadata={"gallery_id": "device125"})
     refused(house.ask("GET", "/api/gallery/device125/stats"), 409)
 
 
 def test_every_route_asks_who_and_whether(house: InsideHouse) -> None:
-    client = Client(house, "guarded")
+    client = GalleryClient(house, "guarded")
     event = client.upload(b"x", "x.txt").json()["eventId"]
     (account,) = house.result("POST", "/platform/subaccounts", [{"name": "other"}])
     other = str(
@@ -309,7 +259,7 @@ def test_every_route_asks_who_and_whether(house: InsideHouse) -> None:
         else:
             refused(client.ask(method, path, bearer=reader), 403)
     assert house.ask("GET", client.base + "/stats", key="", headers={"X-API-Key": house.key}).status_code == 200
-    stranger = Client(house, "stranger")
+    stranger = GalleryClient(house, "stranger")
     refused(stranger.ask("GET", f"/events/{event}"), 404)
     refused(stranger.ask("DELETE", f"/events/{event}"), 404)
     refused(client.ask("POST", f"/events/{event}"), 405)
@@ -318,7 +268,7 @@ def test_every_route_asks_who_and_whether(house: InsideHouse) -> None:
 
 
 def test_nothing_says_where_the_bytes_are(house: InsideHouse) -> None:
-    client = Client(house, "nosource")
+    client = GalleryClient(house, "nosource")
     body = {"name": "/sd/clip.mp4", "file_size": 5, "metadata": {"channel": 1, "duration": 5}}
     made = client.ask("POST", "/upload", body, headers={"Content-Type": "application/json"}).json()
     assert made["state"] == "new"
@@ -330,7 +280,7 @@ def test_nothing_says_where_the_bytes_are(house: InsideHouse) -> None:
 
 
 def test_people_log_in_refresh_and_are_shut_out(house: InsideHouse) -> None:
-    client = Client(house, "people")
+    client = GalleryClient(house, "people")
     house.result("POST", "/platform/users", [{"identity": "Ann@example.org", "password": "correct horse"}])
     login = {"identity": "ann@EXAMPLE.org ", "password": "correct horse"}
     session = house.ask("POST", "/api/auth/login", login, key="").json()
@@ -371,7 +321,7 @@ async def _rotated(house: InsideHouse) -> None:
 
 
 def test_the_gallery_has_a_port_of_its_own(house: InsideHouse) -> None:
-    client = Client(house, "port")
+    client = GalleryClient(house, "port")
     base = f"http://127.0.0.1:{house.node.doors['gallery_port'].port}"
     assert house.ask("GET", f"{base}{client.base}/stats").status_code == 200
     assert house.ask("GET", f"{base}/healthz").status_code == 200
