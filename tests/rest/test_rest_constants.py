@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from inside import InsideHouse, until
 from wayframe.model import Event
 from wayframe.model.log_codes import CLOSE_CODES, Log
+from wayframe.rest import ROUTES
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,29 @@ def test_the_schema_of_an_upload_is_found_where_clients_look(house: InsideHouse)
     assert check.is_valid({"type": "tacho", "meta": {"created": 1775000000, "vin": "W", "region": "LT"}})
     assert not check.is_valid({"type": "other"})
     assert house.ask("GET", "/gw/api.json", key="").status_code == 401
+
+
+def test_generators_of_clients_find_paths_parameters_and_schemas(house: InsideHouse) -> None:
+    document = house.ask("GET", "/gw/api.json").json()
+    assert (document["swagger"], document["basePath"]) == ("2.0", "/gw")
+    below = {route.path for route in ROUTES if route.path.startswith("/gw/")} - {"/gw/api.json"}
+    assert {document["basePath"] + path for path in document["paths"]} == below
+    for path, operations in document["paths"].items():
+        named = [parameter["name"] for parameter in operations["parameters"] if parameter["in"] == "path"]
+        assert named == re.findall(r"\{(.*?)\}", path)
+        assert set(operations) - {"parameters"} <= {"get", "post", "put", "patch", "delete"}
+    upload = document["paths"]["/devices/{devices}/media"]["post"]["parameters"]
+    assert [parameter["name"] for parameter in upload if parameter["in"] == "formData"] == ["file", "data"]
+    for name in re.findall(r'"#/definitions/([^"]+)"', house.ask("GET", "/gw/api.json").text):
+        assert name in document["definitions"]
+
+
+def test_the_directory_names_no_topic_that_never_comes(house: InsideHouse) -> None:
+    topics = constants(house, "toolbox/topics")["toolbox/topics"]["topics"]
+    assert "flespi/log/gw/devices/{device-id}/restored" in topics
+    assert "flespi/log/platform/tokens/{token-id}/restored" not in topics
+    assert "flespi/log/platform/customer/{customer-id}/created" not in topics
+    assert "flespi/log/platform/subaccounts/{subaccount-id}/created" in topics
 
 
 def _png() -> bytes:

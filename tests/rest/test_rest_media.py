@@ -91,6 +91,15 @@ def test_a_wrong_change_is_refused(
     house.refusal("PUT", f"/gw/devices/{stored[0]}/media", body, status=status)
 
 
+def test_a_misspelt_change_names_every_field_there_is(
+    house: InsideHouse, stored: tuple[int, list[dict[str, Any]]]
+) -> None:
+    answer = house.ask("PUT", f"/gw/devices/{stored[0]}/media", {"uuid": "X" * 64, "protect": True})
+    (error,) = answer.json()["errors"]
+    assert "'protect'" in error["reason"]
+    assert error["schema_hint"] == ["uuid", "protected", "shared", "name", "params"]
+
+
 def test_delete_by_uuid_filter_or_all_and_nothing_by_mistake(house: InsideHouse) -> None:
     device = house.device("deleting-files")
     uuids = [house.upload(device, b"x%d" % n, f"{n}.bin", meta={"created": n})["uuid"] for n in range(5)]

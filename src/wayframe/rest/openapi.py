@@ -20,7 +20,7 @@ _STATUSES = {
 }
 _WRITING = {
     "408": "The body did not come on",
-    "409": "A value that must be unique is taken",
+    "409": "A value that must be unique is taken, or others hold on to the item",
     "413": "The body is too large, or an array of too many objects",
 }
 _SELECTOR = "Selector: all, ids (1,2), field=value, or {expression}; percent-encoded as one segment"
@@ -168,11 +168,11 @@ def _statuses(route: Route) -> dict[str, str]:
         return {"400": _STATUSES["400"]}
     if route.upload:
         return {**_STATUSES, "413": "The file is over its limit", "507": "The device's store or the disk is full"}
-    writes = route.body is not None or route.method == "POST"
-    return {**_STATUSES, **_WRITING} if writes else _STATUSES
+    return _STATUSES if route.method == "GET" else {**_STATUSES, **_WRITING}
 
 
 def _failure(text: str) -> dict[str, Any]:
+    """The answer of an error status."""
     schema = {
         "type": "object",
         "properties": {"errors": {"type": "array", "items": {"$ref": _REF.format(name="Error")}}},
@@ -197,9 +197,12 @@ def _link(summary: str, operation_id: str, extra: list[dict[str, Any]]) -> dict[
             "200": {"description": "The bytes, or a live playlist"},
             "206": {"description": "A range of the bytes"},
             "304": {"description": "Not modified"},
-            "401": {"description": "Not shared: send a token"},
-            "404": {"description": "Unknown, deleted or expired"},
-            "416": {"description": "The range lies outside the file"},
+            "400": _failure("Another form than jpeg or json"),
+            "401": _failure("Not shared: send a token"),
+            "403": _failure("Not shared, and the token may not read media"),
+            "404": _failure("Unknown, deleted or expired, or not the token's to read"),
+            "416": _failure("The range lies outside the file"),
+            "429": _failure(_STATUSES["429"]),
         },
     }
 

@@ -59,8 +59,17 @@ def _logs(kind: Kind[Any]) -> dict[str, str]:
     return {
         f"{base}/{log.value.topic}": log.value.description
         for log in Log
-        if log.value.entity in ("", ORIGINS[kind.origin]) and log not in (Log.ASSIGNED, Log.UNASSIGNED)
+        if log.value.entity in ("", ORIGINS[kind.origin]) and log not in _never(kind)
     }
+
+
+def _never(kind: Kind[Any]) -> tuple[Log, ...]:
+    """What does not happen to such an item."""
+    return (
+        *(Log.ASSIGNED, Log.UNASSIGNED),  # these have the other item in their topic
+        *(() if kind.restorable else (Log.RESTORED,)),
+        *(() if kind.deletable else (Log.CREATED, Log.DELETED)),
+    )
 
 
 def _id_of(entity: str) -> str:

@@ -9,7 +9,6 @@ from wayframe.model import Json
 from wayframe.model.log_codes import CLOSE_CODES, Log
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
-from wayframe.rest.schemas import definitions
 from wayframe.services.topics import topics
 
 _CLOSING = (Log.CHANNEL_CLOSED, Log.DEVICE_DISCONNECTED)
@@ -45,8 +44,3 @@ async def values(call: Call) -> Answer:
     named = call.request.query.get("names", "").split(",")
     wanted = [name.strip() for name in named if name.strip()] or list(_VALUES)
     return Answer([{name: _VALUES[name](call) for name in wanted if name in _VALUES}])
-
-
-async def api_json(call: Call) -> Answer:
-    """GET /gw/api.json: the schemas of bodies, by name."""
-    return Answer([], raw={"info": {"title": "Wayframe gateway API", "version": "1"}, "definitions": definitions()})

@@ -82,6 +82,8 @@ async def change(call: Call) -> Answer:
         raise BadRequest(
             "the body must be one JSON object with uuid and what to change", schema_hint=["uuid", *CHANGES]
         )
+    if unknown := sorted(set(body) - {"uuid", *CHANGES}):
+        raise BadRequest(f"unknown field {unknown[0]!r}", schema_hint=["uuid", *CHANGES])
     uuids = _uuids(body["uuid"])
     changes = {name: value for name, value in body.items() if name != "uuid"}
     changed = await call.services.media.update(await call.entries(), uuids, changes, call.caller.said())
