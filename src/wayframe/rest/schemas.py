@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
 from wayframe.services.commands import CommandBody
+from wayframe.services.sessions import MessageBody
 from wayframe.services.users import UserBody
 
 from .item_schemas import ITEM_TYPES
@@ -346,7 +347,7 @@ TYPES: tuple[type, ...] = (
     UserBody, UserItem,
     RegionItem, ProtocolItem, DeviceTypeItem, ParameterItem, MediaItem, MediaChange, MediaDeletion, QueueItem,
     ResultItem, ConnectionItem, TelemetryItem, LogItem, IdItem, HistoryData, MediaData, *ITEM_TYPES, SessionItem,
-    SubscriptionItem, RetainedItem,
+    SubscriptionItem, RetainedItem, TopicItem, PublishedItem, MessageBody,
     SubaccountBody, SubaccountItem, LimitBody, LimitItem,
 )  # fmt: skip
 """Every named shape."""
