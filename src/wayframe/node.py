@@ -28,6 +28,7 @@ from wayframe.media import MediaLimits, MediaWorkers
 from wayframe.metrics import registry_of
 from wayframe.model import Channel, MicrosecondIds, SystemClock
 from wayframe.model.events import Event
+from wayframe.outgoing import HttpSender
 from wayframe.protocols.device import DeviceSession, Endpoints
 from wayframe.protocols.registry import PROTOCOLS, SessionOptions
 from wayframe.rest import RestApi
@@ -226,7 +227,12 @@ class Node:
         )
         gallery = gallery_rooms(
             GallerySettings(
-                settings.drop_dir, settings.gallery_public_dir, settings.blobs / "pulls", settings.pull_parallel
+                settings.drop_dir,
+                settings.gallery_public_dir,
+                settings.blobs / "pulls",
+                settings.pull_parallel,
+                settings.harvest_parallel,
+                listed(settings.private_destinations),
             ),
             db=db,
             secret=secret,
@@ -234,17 +240,21 @@ class Node:
             media=media,
             processing=processing,
             commands=commands,
+            connections=connections,
             directory=directory,
+            journal=journal,
             links=links,
             bus=self.bus,
             clock=clock,
             fetcher=sftp_fetcher(settings.pull_networks),
+            sender=HttpSender(listed(settings.private_destinations)),
         )
         self.services = Services(
             catalogue, directory, journal, history, connections, commands, media, recordings, live, links, alarms,
             MqttSessions(directory), assignments, bin, removal, traffic, device_settings, transfers, gallery,
             idents, channel_history, Statistics(directory, clock),
         )  # fmt: skip
+        removal.clear_account.append(gallery.hooks.forget_account)
         self.drops = DropIntake(gallery.folders, gallery.events, media, self.blobs, directory, clock)
         self.gateway = Gateway(
             gateway_settings(settings),
@@ -364,6 +374,8 @@ class Node:
         self._run(services.media.run(max(2, self.settings.media_workers * 2)), "media")
         self._run(services.commands.run(), "commands")
         self._run(services.gallery.pulls.run(), "pulls")
+        self._run(services.gallery.harvests.run(), "harvests")
+        self._run(services.gallery.calls.run(), "hooks")
         self._run(self.drops.run(), "drop folders")
         self._run(services.live.run(), "live")
         self._run(services.traffic.run(), "traffic")

@@ -11,7 +11,7 @@ from wayframe.model import NotFound, WayframeError
 from wayframe.rest import Request as PlainRequest
 from wayframe.rest import WrongMethod
 from wayframe.rest.gallery import GalleryApi
-from wayframe.rest.gallery_calls import refuse_gallery
+from wayframe.rest.gallery_calls import GalleryCall, refuse_gallery
 
 from .asgi import ClientDisconnect, Lingering, declared_length, plain, read_body
 from .gallery_uploads import GalleryUploads
@@ -62,6 +62,9 @@ class GalleryDoor:
             return plain(await self._uploads.put(visit, segments[1]))
         if segments[:2] == ("api", "gallery"):
             return await self._gallery(visit, segments[2:])
+        if segments[:2] == ("api", "hooks"):
+            visit.route = "/api/hooks"
+            return plain(await self._api.hooks(await self._whole(visit), segments[2:]))
         if segments[:2] == ("api", "auth") and len(segments) == 3:
             visit.route = "/api/auth"
             return await self._auth(visit, segments[2])
@@ -92,9 +95,7 @@ class GalleryDoor:
         url = visit.request.url
         call = await self._api.open(match, visit.asked, f"{url.scheme}://{url.netloc}")
         if match.route.handler is None:
-            wanted = "jpeg" if match.route.path.endswith("thumbnail") else ""
-            file = await call.services.gallery.events.file(call.entry, call.event)
-            return await self._media.form(file, {"preview": wanted} if wanted else {})
+            return await self._bytes(call, thumbnail=match.route.path.endswith("thumbnail"))
         kind = visit.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if match.route.path == "upload":
             if kind == "multipart/form-data":
@@ -106,6 +107,16 @@ class GalleryDoor:
         if match.route.path == "upload":
             return plain(await self._uploads.registration(visit, call, partial(self._api.answer, call, match)))
         return plain(await self._api.answer(call, match))
+
+    async def _bytes(self, call: GalleryCall, *, thumbnail: bool) -> ASGIApp:
+        """The file of an event, or its thumbnail, which may be here before the file is."""
+        gallery = call.services.gallery.events
+        if thumbnail:
+            event = await gallery.event(call.entry, call.event)
+            if not event.file_uuid:
+                return self._media.picture(gallery.thumbnail_path(event), event.id, event.added)
+        file = await gallery.file(call.entry, call.event)
+        return await self._media.form(file, {"preview": "jpeg"} if thumbnail else {})
 
 
 class GalleryOnly:
@@ -121,5 +132,5 @@ class GalleryOnly:
         if scope["type"] != "http" or (first and first[0] in (*ROOTS, "media", "healthz")):
             await self._app(scope, receive, send)
         else:
-            missing = NotFound("this port has only the gallery: /api/gallery, /api/auth, /upload, /media")
+            missing = NotFound("this port has only the gallery: /api/gallery, /api/hooks, /api/auth, /upload, /media")
             await plain(refuse_gallery(missing))(scope, receive, send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 from starlette.requests import Request
@@ -84,6 +85,10 @@ class MediaLinks:
             raise Unauthorized("this file is not shared: send a token that may read the media of its device")
         caller = self._api.authenticate(plain)
         await self._services.directory.select(caller, DEVICES, str(file.device_id), "GET", "media")
+
+    def picture(self, path: Path, tag: str, made: float) -> ASGIApp:
+        """A JPEG that is there before its file."""
+        return FileResponse(path=path, mime="image/jpeg", etag=f'"{tag}"', modified=made, stall_s=self._stall_s)
 
     async def form(self, file: MediaFile, query: Mapping[str, str]) -> ASGIApp:
         """The three forms of a file: its bytes, its preview, its description."""

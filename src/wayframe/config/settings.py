@@ -174,6 +174,7 @@ class Settings(BaseSettings):
         form="a comma list of networks",
     )
     pull_parallel: int = _setting(4, "Files pulled over SFTP at once, one a device.", ge=1, le=64)
+    harvest_parallel: int = _setting(16, "Devices harvested for new files at once.", ge=1, le=256)
     max_device_connections: int = _setting(20000, "Device connections at once, all listeners together.", ge=1, le=10**6)
     max_connections_per_ip: int = _setting(
         0, "Device connections at once from one address; 0 for no limit (fleets share an address).", ge=0, le=10**6
@@ -182,7 +183,8 @@ class Settings(BaseSettings):
     # Where URLs of users may lead
     private_destinations: str = _setting(
         "",
-        "Private hosts and networks, by commas, that webhooks and streams may lead to; all others must be public.",
+        "Private hosts and networks, by commas, that webhooks, gallery hooks and streams may lead to; all others must "
+        "be public.",
         form="hosts and networks: 10.0.0.0/8, relay.lan",
     )
 

@@ -17,6 +17,7 @@ from . import gallery_handlers as handlers
 from .api import RestApi
 from .exchange import Request, Response, WrongMethod
 from .gallery_calls import GalleryCall, GalleryRoute, respond
+from .gallery_hooks import HooksCall, find_hooks
 
 # fmt: off
 GALLERY_ROUTES: tuple[GalleryRoute, ...] = (
@@ -36,6 +37,9 @@ GALLERY_ROUTES: tuple[GalleryRoute, ...] = (
     GalleryRoute("PUT", "source", ("PUT", "settings"), handlers.write_source),
     GalleryRoute("DELETE", "source", ("DELETE", "settings"), handlers.delete_source),
     GalleryRoute("POST", "scan", ("POST", "commands-queue"), handlers.scan, ("POST", "media")),
+    GalleryRoute("POST", "start", ("POST", "commands-queue"), handlers.start, ("POST", "media")),
+    GalleryRoute("POST", "stop", ("POST", "media"), handlers.stop),
+    GalleryRoute("GET", "status", ("GET", "media"), handlers.status),
 )
 # fmt: on
 _TABLE: dict[tuple[str, ...], dict[str, GalleryRoute]] = {}
@@ -110,6 +114,11 @@ class GalleryApi:
         """The response of a route that has a handler. Raises WayframeError."""
         assert match.route.handler is not None, f"{match.route.path} is answered by the door"
         return await match.route.handler(call)
+
+    async def hooks(self, request: Request, rest: tuple[str, ...]) -> Response:
+        """What follows `/api/hooks`. Raises WayframeError."""
+        route, word = find_hooks(request.method, rest)
+        return await route.handler(HooksCall(request, self.services.gallery.hooks, self.authenticate(request), word))
 
     # --- people -------------------------------------------------------------------------------------------------
 

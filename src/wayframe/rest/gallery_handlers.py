@@ -155,5 +155,24 @@ async def delete_source(call: GalleryCall) -> Response:
 
 
 async def scan(call: GalleryCall) -> Response:
-    """Look for files on the device's host, and note what is new."""
-    return respond({"success": True, **await call.services.gallery.pulls.scan(call.entry)})
+    """Look at the device's host or list of recordings now, and note what is new."""
+    seen = await call.services.gallery.harvests.look(call.caller, call.entry)
+    body = {"success": not seen.error, "found": seen.found, "new": seen.new}
+    return respond(body | ({"error": seen.error} if seen.error else {}))
+
+
+async def start(call: GalleryCall) -> Response:
+    """Have the device looked at by itself from now on, every `interval` seconds."""
+    await call.services.gallery.harvests.start(call.caller, call.entry, call.body())
+    return respond({"success": True})
+
+
+async def stop(call: GalleryCall) -> Response:
+    """Look at the device by itself no more."""
+    await call.services.gallery.harvests.stop(call.entry)
+    return respond({"success": True})
+
+
+async def status(call: GalleryCall) -> Response:
+    """How the harvest of the device stands."""
+    return respond({"success": True, "status": call.services.gallery.harvests.status(call.entry)})

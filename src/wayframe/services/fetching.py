@@ -7,12 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from wayframe.model import Json
+from wayframe.model import Json, WayframeError
 
 from .pull_hosts import HostAccess
 
 MAX_NAME = 255
 """Bytes of a file's name."""
+
+
+AGAIN_S = 6 * 3600.0
+"""A pull that came to nothing may be asked for again by itself after this."""
+
+
+class NoSource(WayframeError):
+    """Nothing says where the bytes of an event are, or what a device has."""
+
+    status = code = 422
 
 
 class FetchFailed(Exception):

@@ -10,8 +10,9 @@ import asyncio
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -38,6 +39,7 @@ from wayframe.model.gallery import (
     type_of_file,
     type_of_name,
 )
+from wayframe.model.hooks import HookEvent
 from wayframe.storage import Blob, BlobStore, BlobWriter, GalleryTable
 
 from . import gallery_shapes as shapes
@@ -45,6 +47,7 @@ from .bodies import parse_body
 from .directory import Directory
 from .entries import DEVICES, Caller, Entry
 from .gallery_shapes import EventChange, Registration, event_view, stats_view
+from .hook_calls import HookCalls
 from .links import Links
 from .media import MediaStore
 from .media_files import NewFile, Upload, clean_name, recognised
@@ -96,6 +99,7 @@ class Gallery:
         processing: Processing,
         directory: Directory,
         links: Links,
+        calls: HookCalls,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -104,6 +108,7 @@ class Gallery:
         self._processing = processing
         self._directory = directory
         self._links = links
+        self._calls = calls
         self._clock = clock
         self._storing: dict[int, asyncio.Lock] = {}
         self._named: OrderedDict[tuple[int, str], int] = OrderedDict()
@@ -175,6 +180,12 @@ class Gallery:
             raise NotFound(f"the bytes of event {event.id} are not here; pull it first")
         return file
 
+    def thumbnail_path(self, event: GalleryEvent) -> Path:
+        """Where the thumbnail of an event lies whose bytes are still to come. Raises `NotFound` without one."""
+        if not event.thumbnail:
+            raise NotFound(f"the event {event.id} has no thumbnail")
+        return self._blobs.path(event.thumbnail)
+
     # --- reading ------------------------------------------------------------------------------------------------
 
     async def events(self, caller: Caller, entry: Entry, query: EventQuery) -> tuple[list[dict[str, Json]], int | None]:
@@ -226,6 +237,9 @@ class Gallery:
             await self._media.delete([entry], by=caller.said(), uuids=[event.file_uuid])
         else:
             await self._table.remove(event.id)
+            if event.thumbnail:
+                await self._blobs.delete(event.thumbnail)
+            self._calls.tell(HookEvent.AFTER_EVENT_DELETED, entry.id, event)
 
     async def register(self, entry: Entry, body: Json) -> GalleryEvent:
         """Note an event that lies on the device, to be pulled. The same path again is the same event."""
@@ -238,7 +252,7 @@ class Gallery:
             for known in await self._table.named(entry.id, name, stem(name)):
                 if known.source is EventSource.REGISTERED and known.source_key == asked.name and not known.file_uuid:
                     return known
-            return await self._table.insert(
+            made = await self._table.insert(
                 GalleryEvent(
                     id=event_id(now, secrets.token_bytes(10)), device_id=entry.id, source=EventSource.REGISTERED,
                     source_key=asked.name, name=name, media_type=kind or type_of_name(name), size=size,
@@ -246,6 +260,8 @@ class Gallery:
                     metadata=dict(asked.metadata),
                 )
             )  # fmt: skip
+        self._calls.tell(HookEvent.AFTER_EVENT_CREATED, entry.id, made)
+        return made
 
     # --- files in -----------------------------------------------------------------------------------------------
 
@@ -265,13 +281,18 @@ class Gallery:
         """
         picture = await writer.commit()
         try:
-            return await self._processing.thumbnail(self._blobs.path(picture.key))
+            return await self.picture(self._blobs.path(picture.key))
+        finally:
+            await self._blobs.delete(picture.key)
+
+    async def picture(self, path: Path) -> str:
+        """A picture as a thumbnail: the blob of the JPEG made of it. Raises `BadRequest` where it is none."""
+        try:
+            return await self._processing.thumbnail(path)
         except MediaUnavailable as error:
             raise Unavailable(str(error)) from None
         except MediaError as error:
             raise BadRequest(f"the thumbnail is no picture: {error}") from None
-        finally:
-            await self._blobs.delete(picture.key)
 
     async def finish(
         self, entry: Entry, upload: Upload, told: Described, *, thumbnail: str = "", event: GalleryEvent | None = None

@@ -160,11 +160,12 @@ def event_view(event: GalleryEvent, file: MediaFile | None, links: Links, viewer
         "has_thumbnail": bool(file and file.preview), "created": iso(event.created), "state": str(event.state),
         "flagged": event.flagged, "viewed": viewer in event.viewed_by, "source": str(event.source),
     }  # fmt: skip
+    base = f"{links.base}/api/gallery/{event.device_id}/events/{event.id}"
     if event.error:
         shown["error"] = event.error
     if file is None:
-        return shown | {"metadata": event.metadata}
-    base = f"{links.base}/api/gallery/{event.device_id}/events/{event.id}"
+        pictured = {"has_thumbnail": True, "thumbnail_url": f"{base}/thumbnail"} if event.thumbnail else {}
+        return shown | {"metadata": event.metadata, **pictured}
     link = links.url(file.uuid) if file.shared else f"{base}/file"
     shown |= {
         "uuid": file.uuid, "url": link, "mime": file.mime, "metadata": {**file.meta, **file.params},

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import os
 import random
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,8 @@ from wayframe.model.gallery import (
     EventSource,
     EventState,
     GalleryEvent,
-    event_id,
-    type_of_name,
 )
+from wayframe.model.hooks import HookEvent
 from wayframe.model.query import HistoryQuery
 from wayframe.storage import BlobStore, GalleryTable
 
@@ -35,10 +33,10 @@ from .background import Background
 from .commands import Commands
 from .directory import Directory
 from .entries import Caller, Entry
-from .fetching import Fetcher, FetchFailed, FetchOrder, RemoteFile
+from .fetching import AGAIN_S, Fetcher, FetchFailed, FetchOrder, NoSource, RemoteFile
 from .gallery import Described, Gallery
+from .hook_calls import HookCalls
 from .media import MediaStore
-from .media_files import clean_name
 from .pull_hosts import HostAccess, PullHosts
 
 log = structlog.get_logger(__name__)
@@ -50,14 +48,7 @@ _MAX_JOBS = 1000
 """Files that may wait to be pulled from one device."""
 _TICK_S = 1.0
 _HEAD = 4096
-_INSERT_SLICE = 500
 _ENDS = "flespi/log/gw/devices/+/commands-queue/+/processed,expired,canceled"
-
-
-class NoSource(WayframeError):
-    """The event cannot be pulled: nothing says where its bytes are."""
-
-    status = code = 422
 
 
 @dataclass(slots=True)
@@ -116,6 +107,7 @@ class Pulls:
         commands: Commands,
         hosts: PullHosts,
         directory: Directory,
+        calls: HookCalls,
         bus: Bus,
         clock: Clock,
         fetcher: Fetcher | None,
@@ -131,14 +123,17 @@ class Pulls:
         self._commands = commands
         self._hosts = hosts
         self._directory = directory
+        self._calls = calls
         self._clock = clock
         self._fetcher = fetcher
         self._parts = parts
         self._parallel = parallel
         self._jobs: dict[int, dict[str, _Job]] = {}
         """Files to fetch over SFTP, by device and event."""
-        self._asked: dict[int, str] = {}
+        self._asked: dict[int, GalleryEvent] = {}
         """Commands under way, and the events they are for."""
+        self._pulled: dict[int, int] = {}
+        """By device, events pulled since nothing of it waited."""
         self._watch = _Watch()
         self._asking = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -168,7 +163,7 @@ class Pulls:
         waiting = self._commands.queue([entry])
         mine = [c for c in waiting if c["id"] == event.command_id or c["meta"].get("gallery_event") == event.id]
         if mine:
-            self._asked[mine[0]["id"]] = event.id
+            self._asked[mine[0]["id"]] = event
             await self._table.change(event.id, command_id=mine[0]["id"])
         elif event.command_id and await self._was_queued(entry, event.command_id):
             # Its file would have filled the event.
@@ -256,10 +251,11 @@ class Pulls:
         wish = _command_of(self._directory, entry, event)
         fresh: dict[str, Any] = {"attempts": 0, "error": "", "not_before": 0.0, "expires": self._clock.now() + _TTL_S}
         if wish is not None:
+            self._calls.tell(HookEvent.BEFORE_EVENT_PULL, entry.id, event)
             # The event knows its command before the device does: a file may come as soon as that hears of it.
             number = self._commands.next_id()
             queued = await self._table.change(event.id, state=EventState.QUEUED, command_id=number, **fresh)
-            self._asked[number] = event.id
+            self._asked[number] = event
             try:
                 body = {**wish, "ttl": int(_TTL_S), "meta": {"gallery_event": event.id}}
                 await self._commands.enqueue_as(number, caller, entry, body)
@@ -281,6 +277,7 @@ class Pulls:
             raise BadRequest(f"{_MAX_JOBS} files of device {entry.id} wait to be pulled; wait for those")
         queued = await self._table.change(event.id, state=EventState.QUEUED, command_id=0, **fresh)
         jobs[event.id] = _Job(queued)
+        self._calls.tell(HookEvent.BEFORE_EVENT_PULL, entry.id, queued)
         self._wanted.set()
         return queued
 
@@ -290,10 +287,11 @@ class Pulls:
         if job is not None and job.task is not None:
             job.task.cancel()
             await asyncio.gather(job.task, return_exceptions=True)
-        for command_id in [number for number, wanted in self._asked.items() if wanted == event.id]:
+        for command_id in [number for number, wanted in self._asked.items() if wanted.id == event.id]:
             del self._asked[command_id]
             with contextlib.suppress(NotFound):
                 await self._commands.cancel(caller, [entry], str(command_id))
+        self._tell_end(entry.id)
         await asyncio.to_thread(self._part(event).unlink, missing_ok=True)
 
     # --- by command ---------------------------------------------------------------------------------------------
@@ -303,14 +301,33 @@ class Pulls:
         wanted = self._asked.pop(payload.get("id", 0), None) if isinstance(payload, dict) else None
         if wanted is not None:
             reason = payload.get("reason") or "the device sent no file"
-            self._background.spawn(self._judge(wanted, str(reason)))
+            self._background.spawn(self._judge(wanted.id, str(reason)))
 
     async def _judge(self, event_key: str, reason: str) -> None:
         """A command is at its end: the file has filled its event by now, or there is none."""
         event = await self._table.get(event_key)
         if event is not None and event.state in OPEN:
             await self._failed(event, reason)
+        elif event is not None and event.state is EventState.PULLED:
+            self._calls.tell(HookEvent.AFTER_FILE_DOWNLOADED, event.device_id, event)
+            self._tell_pulled(event)
+        if event is not None:
+            self._tell_end(event.device_id)
         self._watch.tell(event_key)
+
+    # --- what hooks are told ------------------------------------------------------------------------------------
+
+    def _tell_pulled(self, event: GalleryEvent) -> None:
+        self._pulled[event.device_id] = self._pulled.get(event.device_id, 0) + 1
+        self._calls.tell(HookEvent.AFTER_EVENT_PULLED, event.device_id, event)
+
+    def _tell_end(self, device_id: int) -> None:
+        """A pull is at its end; where no other of its device waits, that is told."""
+        if self._jobs.get(device_id) or device_id not in self._pulled:
+            return
+        if not any(event.device_id == device_id for event in self._asked.values()):
+            total = self._pulled.pop(device_id)
+            self._calls.tell(HookEvent.AFTER_ALL_EVENTS_PULLED, device_id, total=total)
 
     # --- over SFTP ----------------------------------------------------------------------------------------------
 
@@ -339,6 +356,7 @@ class Pulls:
                     self._jobs.pop(event.device_id, None)
             self._wanted.set()
         if done:
+            self._tell_end(event.device_id)
             self._watch.tell(event.id)
 
     async def _attempt(self, job: _Job) -> bool:
@@ -349,7 +367,7 @@ class Pulls:
             await self._failed(event, "the device or its host was deleted")
             return True
         try:
-            await self._fetch(job, entry, access, self._fetcher)
+            pulled = await self._fetch(job, entry, access, self._fetcher)
         except FetchFailed as error:
             return await self._retried(job, error.reason, error.retry)
         except WayframeError as error:
@@ -357,10 +375,12 @@ class Pulls:
             return await self._retried(job, error.reason, error.status in (503, 507))
         except OSError as error:
             return await self._retried(job, f"the file could not be written here: {error.strerror}", True)
+        self._tell_pulled(pulled)
         await self._clean_host(access, event)
         return True
 
-    async def _fetch(self, job: _Job, entry: Entry, access: HostAccess, fetcher: Fetcher) -> None:
+    async def _fetch(self, job: _Job, entry: Entry, access: HostAccess, fetcher: Fetcher) -> GalleryEvent:
+        """Fetch a file, and store it. Returns its event."""
         event, part = job.event, self._part(job.event)
         if not access.within(event.source_key):
             raise FetchFailed("its path lies outside the folders of the host", retry=False)
@@ -383,14 +403,16 @@ class Pulls:
             await fetcher.fetch(FetchOrder(access, event.source_key, part, event.mark, accept, progress, learned))
         finally:
             self._media.quota.reserve(entry.id, -reserved)
+        self._calls.tell(HookEvent.AFTER_FILE_DOWNLOADED, entry.id, job.event)
         head = await asyncio.to_thread(_head, part)
         # A second name for the same bytes: the first one stays until the row is written.
         adopted = self._blobs.temporary_path(".pulled")
         await asyncio.to_thread(os.link, part, adopted)
         blob = await self._blobs.adopt(adopted)
         told = Described(name=event.name, media_type=event.media_type, metadata=event.metadata)
-        await self._gallery.take(entry, blob, head, told, event.source, event=job.event)
+        stored = await self._gallery.take(entry, blob, head, told, event.source, event=job.event)
         await asyncio.to_thread(part.unlink, missing_ok=True)
+        return stored.event
 
     async def _clean_host(self, access: HostAccess, event: GalleryEvent) -> None:
         """Delete on the host what is safe here, if that is wanted. Its failure costs nothing but room there."""
@@ -416,54 +438,18 @@ class Pulls:
 
     async def _failed(self, event: GalleryEvent, reason: str) -> None:
         with contextlib.suppress(Conflict):
-            await self._table.change(event.id, OPEN, state=EventState.FAILED, error=reason, command_id=0, expires=0.0)
+            await self._table.change(
+                event.id, OPEN, state=EventState.FAILED, error=reason, command_id=0, expires=0.0,
+                not_before=self._clock.now() + AGAIN_S,
+            )  # fmt: skip
         await asyncio.to_thread(self._part(event).unlink, missing_ok=True)
-
-    # --- looking ------------------------------------------------------------------------------------------------
-
-    async def scan(self, entry: Entry) -> dict[str, Json]:
-        """Look for files on the device's host, and note those that are new. One bad name stops nothing.
-
-        Raises `NoSource`, `Unavailable` never: what goes wrong is in `error`.
-        """
-        access = await self._hosts.access(entry.id)
-        if access is None or self._fetcher is None:
-            raise NoSource("this device has no host to look at, or asyncssh is not installed (wayframe[sftp])")
-        now = self._clock.now()
-
-        async def learned(host_key: str) -> None:
-            await self._hosts.learned(entry.id, host_key)
-
-        try:
-            files = await self._fetcher.listing(access, learned)
-        except FetchFailed as error:
-            await self._hosts.looked(entry.id, now, error.reason)
-            return {"success": False, "found": 0, "new": 0, "error": error.reason}
-        made = 0
-        for start in range(0, len(files), _INSERT_SLICE):
-            made += await self._note(entry, files[start : start + _INSERT_SLICE], now)
-        await self._hosts.looked(entry.id, now, "")
-        return {"found": len(files), "new": made}
-
-    async def _note(self, entry: Entry, files: Sequence[RemoteFile], now: float) -> int:
-        async with self._asking:
-            known = await self._table.harvested(entry.id, [file.path for file in files])
-            fresh = {file.path: file for file in files if file.path not in known}
-            events = [
-                GalleryEvent(
-                    id=event_id(now, secrets.token_bytes(10)), device_id=entry.id, source=EventSource.HARVEST,
-                    source_key=file.path, name=clean_name(file.path, "file"), media_type=type_of_name(file.path),
-                    size=file.size, created=max(0.0, min(file.modified, now)), added=now, state=EventState.NEW,
-                )
-                for file in fresh.values()
-            ]  # fmt: skip
-            await self._table.insert_many(events)
-        return len(events)
 
 
 def _command_of(directory: Directory, entry: Entry, event: GalleryEvent) -> dict[str, Json] | None:
     """The command by which a device hands out an event's bytes, from the event's metadata; None if there is none."""
     about = event.metadata
+    if event.source is EventSource.HARVEST and event.source_key.startswith("/"):
+        return None  # a file of its host, whatever else is told of it
     wish: dict[str, Json] | None = None
     if isinstance(about.get("media_id"), int):
         wish = {"name": "request_media", "properties": {"media_id": about["media_id"]}}
