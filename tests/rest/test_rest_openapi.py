@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from wayframe.rest import ROUTES, openapi
+from wayframe.rest.gallery import GALLERY_ROUTES
+from wayframe.rest.gallery_hooks import HOOKS_ROUTES
 
 
 def test_every_route_is_described_once() -> None:
@@ -14,6 +16,21 @@ def test_every_route_is_described_once() -> None:
     assert {(route.method, route.path) for route in ROUTES} <= described
     ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_every_route_of_the_gallery_is_described_with_its_shapes() -> None:
+    paths = openapi("1", "http://x")["paths"]
+    described = {
+        (method.upper(), path): operation for path, item in paths.items() for method, operation in item.items()
+    }
+    wanted = [(route.method, f"/api/gallery/{{device}}/{route.path}") for route in GALLERY_ROUTES]
+    wanted += [(route.method, "/".join(filter(None, ("/api/hooks", route.path)))) for route in HOOKS_ROUTES]
+    for key in wanted:
+        operation = described[key]
+        assert operation["summary"], key
+        if key[0] in ("PUT", "PATCH"):
+            assert "requestBody" in operation, key
+        assert {"200", "401", "403", "404"} <= {*operation["responses"]}, key
 
 
 def test_every_reference_leads_somewhere() -> None:

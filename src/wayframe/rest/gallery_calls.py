@@ -46,6 +46,11 @@ class GalleryCall:
 Handler = Callable[[GalleryCall], Awaitable[Response]]
 
 
+def first_line(handler: Callable[..., Any]) -> str:
+    """What a handler does, in one line."""
+    return (handler.__doc__ or "").partition("\n")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class GalleryRoute:
     """A method on a path below `/api/gallery/{device}`."""
@@ -59,6 +64,11 @@ class GalleryRoute:
     """Answers it; None: the HTTP door does, since bytes travel."""
     besides: tuple[str, str] | None = None
     """A second right that is needed."""
+
+    @property
+    def summary(self) -> str:
+        """What it does, as the first line of its handler says."""
+        return "The bytes of an event." if self.handler is None else first_line(self.handler)
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ async def _one_of_many(call: GalleryCall, action: str, name: str) -> dict[str, J
 
 
 async def register(call: GalleryCall) -> Response:
-    """A JSON body: an event that is still on the device."""
+    """Take a file in, as a form; or, as JSON, note an event that is still on the device."""
     made = await call.services.gallery.events.register(call.entry, call.body())
     return respond({"success": True, "eventId": made.id, "event_id": made.id, "state": str(made.state)})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .gallery_openapi import GALLERY_SECURITY, gallery_components, gallery_paths
 from .routes import ROUTES, Route
 from .schemas import MEDIA_FILE_POST, TYPES, components
 
@@ -51,16 +52,17 @@ def openapi(version: str, server: str, routes: Iterable[Route] = ROUTES) -> dict
         },
         "servers": [{"url": server}],
         "security": [{"token": []}],
-        "paths": paths | _MEDIA_PATHS,
+        "paths": paths | _MEDIA_PATHS | gallery_paths(),
         "components": {
-            "schemas": {**components(_REF), "Error": _ERROR, "Upload": MEDIA_FILE_POST},
+            "schemas": {**components(_REF), **gallery_components(), "Error": _ERROR, "Upload": MEDIA_FILE_POST},
             "securitySchemes": {
+                **GALLERY_SECURITY,
                 "token": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
                     "description": "FlespiToken KEY; a bare KEY and Bearer KEY are taken too",
-                }
+                },
             },
         },
     }
