@@ -149,6 +149,25 @@ def test_who_did_something_stands_in_the_log(house: InsideHouse) -> None:
     assert (last["event_code"], last["origin_type"], last["app"]) == (2, 1, who["x-flespi-app"][:63])
 
 
+def test_the_log_of_an_account_is_of_whatever_it_has(house: InsideHouse) -> None:
+    """Clients look for deleted items there, by their kind, and so does whoever asks what happened at all."""
+    left, right = branch(house), branch(house)
+    key, inner = key_of(house, left)["key"], branch(house, left)
+    body = {"device_type_id": GENERIC_TYPE, "configuration": {"ident": "in-the-log"}}
+    device = house.result("POST", f"/gw/devices?cid={left}", [body])[0]["id"]
+    house.result("DELETE", f"/gw/devices/{device}")
+    path = house.data("/platform/customer/logs", item_type=11, filter="event_code==3")
+    (gone,) = house.result("GET", path, key=key)
+    assert (gone["event_origin"], gone["item_data"]["configuration"]) == (f"gw/devices/{device}", {"ident": "in-the-log"})
+    assert gone in house.result("GET", path), "those above see it, too"
+    assert house.result("GET", path, key=key_of(house, right)["key"]) == []
+    newest = house.result("GET", house.data("/platform/customer/logs", count=2, reverse=True), key=key)
+    assert [record["event_code"] for record in newest] == [3, 1]
+    made = house.result("GET", house.data("/platform/customer/logs", item_type=5), key=key)
+    assert [(record["origin_id"], record["cid"]) for record in made] == [(inner, left)]
+    house.refusal("GET", "/platform/customer/logs", status=403, key=house.token())
+
+
 @pytest.fixture
 def announced(house: InsideHouse) -> Iterator[list[str]]:
     topics: list[str] = []

@@ -9,10 +9,11 @@ import pytest
 from rooms import ALL, NOW, Rooms
 from sqlalchemy import text
 
-from wayframe.model import BadRequest, Unavailable
+from wayframe.model import BadRequest, LogRecord, Unavailable
 from wayframe.model.query import HistoryQuery
 from wayframe.model.query import parse as query
 from wayframe.services import Entry
+from wayframe.storage import LogTable
 
 pytestmark = pytest.mark.anyio
 EXTRA = {"channel.id": 3, "protocol.id": 552, "peer": "198.51.100.7:4000"}
@@ -311,3 +312,28 @@ async def test_logs_come_by_time_count_order_and_filter(rooms: Rooms) -> None:
     assert await rooms.logs(truck, query=query({"filter": "event_code==2", "count": 1})) == records[1:2]
     assert await rooms.logs(truck, query=query({"item_type": 9})) == []
     assert await rooms.logs(truck, query=query({"fields": "event_code", "count": 1})) == [{"event_code": 1}]
+
+
+async def test_a_filter_looks_through_any_number_of_logs(rooms: Rooms) -> None:
+    """Records of one moment stay together wherever a page ends."""
+    truck = await rooms.device()
+    await rooms.journal.settled()
+    moments = [NOW + 1 + number // 3 for number in range(7000)]
+    await LogTable(rooms.db).insert_many(
+        [
+            LogRecord(
+                timestamp=moment, event_code=2, origin_type=11, origin_id=truck.id, cid=truck.cid, fields={"n": number}
+            )
+            for number, moment in enumerate(moments)
+        ]
+    )
+    third = [number for number in range(7000) if number % 7 == 0]
+    for asked, numbers in (({}, third), ({"count": 500}, third[:500]), ({"from": NOW + 1001}, third[429:])):
+        wanted = query({"filter": "event_code==2&&n%7==0", "fields": "n", **asked})
+        assert [record["n"] for record in await rooms.logs(truck, query=wanted)] == numbers
+    back = await rooms.logs(truck, query=query({"filter": "n%7==0", "reverse": True, "count": 800}))
+    assert [record["n"] for record in back] == third[::-1][:800]
+    of_account = await rooms.history.logs_of_accounts([truck.cid], query({"filter": "n%7==0", "item_type": 11}))
+    assert [record["n"] for record in of_account] == third
+    assert await rooms.history.logs_of_accounts([truck.cid], query({"filter": "n%7==0", "item_type": 9})) == []
+    assert await rooms.history.logs_of_accounts([truck.cid + 1], query({})) == []

@@ -79,6 +79,8 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "logs of one": lambda db: LogTable(db).query(11, [1], from_=5, to=6, count=10),
     "logs newest of some": lambda db: LogTable(db).query(11, [1, 2], count=10, reverse=True),
     "logs newest of many": lambda db: LogTable(db).query(11, range(2000), from_=5, count=10, reverse=True),
+    "logs newest of an account": lambda db: LogTable(db).of_accounts([1], count=10, reverse=True),
+    "logs of one type of accounts": lambda db: LogTable(db).of_accounts([1, 2], origin_type=11, from_=5, count=10),
     "logs purge": lambda db: LogTable(db).purge(5),
     "packets of some": lambda db: PacketTable(db).query([1, 2], from_=5, to=6),
     "packets newest": lambda db: PacketTable(db).query([1], count=5, reverse=True),

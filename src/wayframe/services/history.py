@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ _CURSOR = "messages.announced"
 _FUTURE_LIMIT_S = 86_400
 _QUEUE_LIMIT = 20_000
 _SCAN_PAGE = 2_000
+_MOMENT_S = 1e-6
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -302,22 +304,31 @@ class History:
 
     async def logs_of(self, origin_type: int, item_ids: Sequence[int], query: HistoryQuery) -> list[dict[str, Json]]:
         """The same by id."""
-        wanted = compiled_filter(query.filter)
-        env = Environment(now=self._clock.now())
-        count = query.count if wanted is None else None
         if query.item_type is not None and query.item_type != origin_type:
             return []
-        records: list[LogRecord] = await self._logs.query(
-            origin_type,
-            item_ids,
-            from_=query.from_,
-            to=query.to,
-            count=count,
-            reverse=query.reverse,
-        )
-        shown = (self._links.render(log_view(record)) for record in records)
-        matching = [record for record in shown if wanted is None or wanted.matches(record, env)]
-        return [query.show(record) for record in matching[: query.count]]
+        return await self._asked_logs(partial(self._logs.query, origin_type, item_ids), query)
+
+    async def logs_of_accounts(self, cids: Sequence[int], query: HistoryQuery) -> list[dict[str, Json]]:
+        """Log records of whatever accounts have; `item_type` restricts them to one type of item."""
+        read = partial(self._logs.of_accounts, cids, origin_type=query.item_type)
+        return await self._asked_logs(read, query)
+
+    async def _asked_logs(self, read: Callable[..., Awaitable[list[LogRecord]]], query: HistoryQuery) -> list[Any]:
+        """The records that a query asks for. What a filter has to look through is read in pages, never all at once."""
+        wanted, env = compiled_filter(query.filter), Environment(now=self._clock.now())
+        from_, to = query.from_, query.to
+        if wanted is None:
+            records = await read(from_=from_, to=to, count=query.count, reverse=query.reverse)
+            return [query.show(self._links.render(log_view(record))) for record in records]
+        found: list[dict[str, Json]] = []
+        while True:
+            page = await read(from_=from_, to=to, count=_SCAN_PAGE, reverse=query.reverse)
+            shown = [self._links.render(log_view(record)) for record in whole_moments(page, _SCAN_PAGE)]
+            found += [record for record in shown if wanted.matches(record, env)]
+            if len(page) < _SCAN_PAGE or len(found) >= query.count:
+                return [query.show(record) for record in found[: query.count]]
+            last = shown[-1]["timestamp"]
+            from_, to = (from_, last - _MOMENT_S) if query.reverse else (last + _MOMENT_S, to)
 
 
 async def _nobody_keeps() -> None:
@@ -325,6 +336,13 @@ async def _nobody_keeps() -> None:
 
 
 # --- pure helpers ---------------------------------------------------------------------------------------------------
+
+
+def whole_moments(page: Sequence[LogRecord], size: int) -> Sequence[LogRecord]:
+    """A page without the records of its last moment where more of that moment may follow."""
+    if len(page) < size or page[0].timestamp == page[-1].timestamp:
+        return page
+    return [record for record in page if record.timestamp != page[-1].timestamp]
 
 
 def compiled_filter(text: str) -> Expression | None:

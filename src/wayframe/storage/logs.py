@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import insert, true
+from sqlalchemy import ColumnElement, insert, true
 
 from wayframe.model import LogRecord
 
@@ -16,7 +17,7 @@ _C = schema.logs.c
 
 
 class LogTable:
-    """Log records: written in batches, read by origin and time."""
+    """Log records: written in batches, read by origin or account, and time."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -39,12 +40,36 @@ class LogTable:
         reverse: bool = False,
     ) -> list[LogRecord]:
         """Records of these items of one type in `from_`..`to` (inclusive), oldest first."""
-        query = self._rows.select().add_columns(_C.id)
-        query = query.where(_C.origin_type == origin_type, *between(_C.timestamp, from_, to))
-        order = (_C.timestamp, _C.id)
+        where = (_C.origin_type == origin_type, *between(_C.timestamp, from_, to))
+        return await self._read(_C.origin_id, origin_ids, where, count, reverse)
+
+    async def of_accounts(
+        self,
+        cids: Sequence[int],
+        *,
+        origin_type: int | None = None,
+        from_: float | None = None,
+        to: float | None = None,
+        count: int | None = None,
+        reverse: bool = False,
+    ) -> list[LogRecord]:
+        """Records of whatever these accounts have, or of their items of one type."""
+        kind = () if origin_type is None else (_C.origin_type == origin_type,)
+        where = (*kind, *between(_C.timestamp, from_, to))
+        return await self._read(_C.cid, cids, where, count, reverse)
+
+    async def _read(
+        self,
+        owner: ColumnElement[Any],
+        owners: Sequence[int],
+        where: Iterable[ColumnElement[bool]],
+        count: int | None,
+        reverse: bool,
+    ) -> list[LogRecord]:
+        query, order = self._rows.select().add_columns(_C.id).where(*where), (_C.timestamp, _C.id)
         return await self._db.ask(
             lambda conn: self._rows.items(
-                history(conn, self._db, query, _C.origin_id, origin_ids, order, count=count, reverse=reverse)
+                history(conn, self._db, query, owner, owners, order, count=count, reverse=reverse)
             )
         )
 

@@ -310,6 +310,7 @@ logs = Table(
     _required("cid", _INT64),
     _required("fields", JsonText),
     Index("logs_origin", "origin_type", "origin_id", "timestamp", "id"),
+    Index("logs_account", "cid", "timestamp", "id"),
     Index("logs_time", "timestamp", "id"),
     sqlite_autoincrement=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from wayframe.model import BadRequest, Json, OriginType, query
+from wayframe.model import BadRequest, Json, query
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.services.entries import Entry
@@ -146,10 +146,11 @@ async def _settings(call: Call, work: Callable[[Entry, list[str]], Awaitable[lis
 
 
 async def customer_logs(call: Call) -> Answer:
-    """GET /platform/customer/logs."""
-    asked = asked_query(call)
-    entries = await call.entries(str(call.caller.cid))
-    return Answer(list(await call.services.history.logs(OriginType.CUSTOMER, entries, asked)))
+    """GET /platform/customer/logs: of the account, of its subaccounts, and of whatever they have."""
+    asked, directory = asked_query(call), call.services.directory
+    directory.granted(call.caller, call.entity, call.route.method, call.route.submodule)
+    accounts = sorted(directory.visible_accounts(call.caller.cid))
+    return Answer(list(await call.services.history.logs_of_accounts(accounts, asked)))
 
 
 async def statistics(call: Call) -> Answer:
