@@ -158,7 +158,10 @@ def test_the_log_of_an_account_is_of_whatever_it_has(house: InsideHouse) -> None
     house.result("DELETE", f"/gw/devices/{device}")
     path = house.data("/platform/customer/logs", item_type=11, filter="event_code==3")
     (gone,) = house.result("GET", path, key=key)
-    assert (gone["event_origin"], gone["item_data"]["configuration"]) == (f"gw/devices/{device}", {"ident": "in-the-log"})
+    assert (gone["event_origin"], gone["item_data"]["configuration"]) == (
+        f"gw/devices/{device}",
+        {"ident": "in-the-log"},
+    )
     assert gone in house.result("GET", path), "those above see it, too"
     assert house.result("GET", path, key=key_of(house, right)["key"]) == []
     newest = house.result("GET", house.data("/platform/customer/logs", count=2, reverse=True), key=key)
