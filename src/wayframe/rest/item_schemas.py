@@ -118,6 +118,7 @@ class TypeItem(Struct, kw_only=True):
     id: int
     name: str
     title: str
+    features: dict[str, Any]
     schema: dict[str, Any]
 
 

@@ -205,6 +205,7 @@ class ParameterItem(Struct, kw_only=True):
     id: int
     name: str
     type: str
+    info: str
     unit: str = ""
 
 

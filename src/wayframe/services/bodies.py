@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -77,12 +77,20 @@ def parse_body(kind: type[BodyT], body: Json) -> BodyT:
         raise BadRequest(reason, schema_hint=[field.name for field in msgspec.structs.fields(kind)]) from None
 
 
-def without_own(body: Json, own: Mapping[str, Json]) -> Json:
-    """A body without the `id` and `cid` its item has anyway: clients send back what they read. Others stay, and are
-    unknown fields."""
+_MOVING = ("accessed",)
+"""What changes by itself between reading an item and sending it back."""
+
+
+def without_own(body: Json, own: Mapping[str, Json], writable: Collection[str]) -> Json:
+    """A body without what its item shows anyway and nobody writes: clients send back what they read. What differs from
+    the item stays, and is an unknown field."""
     if not isinstance(body, dict):
         return body
-    return {name: value for name, value in body.items() if name not in ("id", "cid") or value != own.get(name)}
+
+    def kept(name: str) -> bool:
+        return name in writable or name not in own or (body[name] != own[name] and name not in _MOVING)
+
+    return {name: value for name, value in body.items() if kept(name)}
 
 
 def given(body: Struct) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Catalogue:
             "features": {"media": any(kind.features.get("video") for kind in protocol.device_types)},
             "transport": protocol.transport,
             "message_parameters": [
-                {"name": name, "type": kind, **({"unit": unit} if unit else {})}
+                {"name": name, "type": kind, **({"unit": unit} if unit else {}), "info": name.replace(".", " ")}
                 for name, kind, unit in protocol.message_parameters
             ],
         }

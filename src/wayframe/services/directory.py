@@ -313,7 +313,7 @@ class Directory:
         kind = self.kind(entity)
         async with self._changing:
             self.limits.check_room(entity, cid)
-            made = await kind.table.insert(kind.make(cid, without_own(body, {"cid": cid})))
+            made = await kind.table.insert(kind.make(cid, without_own(body, {"cid": cid}, ())))
             entry = self._memory.place(entity, made)
         self._announce(kind, entry, Log.CREATED, by, new=kind.state(entry))
         once = kind.once(made)
@@ -337,8 +337,8 @@ class Directory:
         async with self._changing:
             if self.find(entity, entry.id) is not entry:
                 raise NotFound(f"{entity}: no item {entry.id}", item_id=entry.id)
-            changed = kind.changed(entry.item, without_own(body, entry.view), patch)
-            await self._write(kind, entry, changed, caller.said())
+            said = without_own(body, entry.view, kind.body.__struct_fields__)
+            await self._write(kind, entry, kind.changed(entry.item, said, patch), caller.said())
         await self.updated(entity, entry)
         return entry
 

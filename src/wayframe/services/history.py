@@ -251,7 +251,7 @@ class History:
         for entry in entries:
             values, times = entry.view["telemetry"], entry.view.get("telemetry_times", {})
             chosen = values if names is None else [name for name in names if name in values]
-            telemetry = {name: {"ts": times.get(name, 0), "value": values[name]} for name in chosen}
+            telemetry = {name: {"ts": _whole(times.get(name, 0)), "value": values[name]} for name in chosen}
             result.append({"id": entry.id, "telemetry": telemetry})
         return result
 
@@ -353,6 +353,11 @@ def compiled_filter(text: str) -> Expression | None:
         return compile_expression(text, Mode.FILTER)
     except ExpressionError as error:
         raise BadRequest(f"`filter`: {error}") from None
+
+
+def _whole(timestamp: float) -> float:
+    """A time as an integer where it is one, as typed clients read it."""
+    return int(timestamp) if timestamp == int(timestamp) else timestamp
 
 
 def complete_message(

@@ -25,7 +25,7 @@ class ItemType:
 
     def view(self) -> dict[str, Json]:
         """As the API shows it."""
-        return {"id": self.id, "name": self.name, "title": self.title, "schema": self.schema}
+        return {"id": self.id, "name": self.name, "title": self.title, "features": {}, "schema": self.schema}
 
 
 def _schema(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
@@ -80,6 +80,7 @@ PLUGIN_TYPES: tuple[ItemType, ...] = (
 """Types by plugins.md 2; the numbers that lack are types this server does not run."""
 
 _TEXT = {"type": "string", "maxLength": 4096}
+_HOST_PORT = r"^[^/@\s]+:[0-9]{1,5}$"
 STREAM_PROTOCOLS: tuple[ItemType, ...] = (
     ItemType(
         1, "http", "HTTP: messages as JSON to a URL",
@@ -90,7 +91,7 @@ STREAM_PROTOCOLS: tuple[ItemType, ...] = (
     ),
     ItemType(
         2, "wialon", "Wialon retranslator",
-        _schema(("uri",), uri={"type": "string", "maxLength": 255, "title": "host:port"}),
+        _schema(("uri",), uri={"type": "string", "maxLength": 255, "pattern": _HOST_PORT, "title": "host:port"}),
     ),
     ItemType(
         3, "mqtt", "MQTT: messages to a broker",

@@ -50,8 +50,8 @@ async def unassign(call: Call) -> Answer:
         others = await _assigned(call, entry)
         await assignments.unassign(call.caller, call.entity, entry, call.linked, others)
         removed += [{"id": other.id, f"{_one(call.entity)}_id": entry.id} for other in others]
-    if not removed and _names_ids(call.params[1]):
-        raise NotFound(f"{call.linked} {call.params[1]}: not assigned to any of these {call.entity}")
+    if not removed:
+        _refuse_ids(call)
     return Answer(removed)
 
 
@@ -80,7 +80,10 @@ async def _change(call: Call, others: Callable[[Entry], Awaitable[list[Entry]]],
         return [shown(linked) for linked in zip(chosen, made, strict=True)]
 
     answer = await each(await call.entries(), change, "item")
-    return Answer([item for part in answer.result for item in part], answer.errors)
+    changed = [item for part in answer.result for item in part]
+    if not changed and not answer.errors:
+        _refuse_ids(call)
+    return Answer(changed, answer.errors)
 
 
 async def _these(others: list[Entry]) -> list[Entry]:
@@ -113,8 +116,10 @@ def _shower(call: Call) -> Callable[[Linked], dict[str, Json]]:
     return show
 
 
-def _names_ids(selector: str) -> bool:
-    return selector.strip()[:1].isdigit()
+def _refuse_ids(call: Call) -> None:
+    """Nothing that the second selector names is assigned: an error where it names ids (ruling 9)."""
+    if call.params[1].strip()[:1].isdigit():
+        raise NotFound(f"{call.linked} {call.params[1]}: not assigned to any of these {call.entity}")
 
 
 def _one(entity: str) -> str:

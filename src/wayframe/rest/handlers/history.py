@@ -53,7 +53,7 @@ async def delete_messages(call: Call) -> Answer:
 async def telemetry(call: Call) -> Answer:
     """GET /telemetry and /telemetry/{all|name,name}."""
     names = _names(call.params[1]) if len(call.params) > 1 else None
-    return Answer(list(call.services.history.telemetry(await call.entries(), names)))
+    return projected(call, call.services.history.telemetry(await call.entries(), names))
 
 
 async def delete_telemetry(call: Call) -> Answer:

@@ -130,6 +130,8 @@ async def _change(call: Call, entries: Sequence[Entry], *, patch: bool) -> Answe
     body = call.request.json()
     if not isinstance(body, dict):
         raise BadRequest("the body must be one JSON object with the fields to change")
+    # What is worked out nobody writes, and clients send back what they read.
+    body = {name: value for name, value in body.items() if (call.entity, name) not in _COMPUTED}
     shown = _shower(call)
 
     async def change(entry: Entry) -> Json:

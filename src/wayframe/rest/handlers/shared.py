@@ -11,7 +11,7 @@ from wayframe.model import Json, NotFound, WayframeError
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
 from wayframe.rest.fields import project
-from wayframe.services.entries import compile_text
+from wayframe.services.entries import Entry, compile_text
 
 PartT = TypeVar("PartT")
 _TURN = 50
@@ -41,7 +41,7 @@ def chosen(items: Mapping[int, Mapping[str, Json]], selector: str, what: str) ->
 
 
 async def each(parts: Sequence[PartT], work: Callable[[PartT], Awaitable[Json]], about: str) -> Answer:
-    """Do the same to every part; what fails stands in `errors` and says which part it was."""
+    """Do the same to every part; what fails stands in `errors` and says which part it was, of items by id."""
     result: list[Json] = []
     errors: list[WayframeError] = []
     for number, part in enumerate(parts, 1):
@@ -52,6 +52,8 @@ async def each(parts: Sequence[PartT], work: Callable[[PartT], Awaitable[Json]],
         except WayframeError as error:
             if len(parts) > 1:
                 error.reason = f"{about} {number} of {len(parts)}: {error.reason}"
+            if isinstance(part, Entry) and error.item_id is None:
+                error.item_id = part.id
             errors.append(error)
     return Answer(result, errors)
 
