@@ -149,6 +149,8 @@ def test_a_file_too_large_for_the_store_is_refused_before_it_is_sent(house: Insi
         answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"1048576" in answer
+    with begin(house, small, declared=1 << 50, expect=True) as connection:
+        assert read_all(connection).startswith(b"HTTP/1.1 413"), "too large whatever room the disk has"
 
 
 def test_a_file_that_turns_out_too_large_is_413_and_leaves_nothing(house: InsideHouse) -> None:

@@ -176,10 +176,10 @@ class MediaStore:
         """Make room for a file of one or more devices; `by` sends it. Raises `StorageFull`, `TooLarge`."""
         for entry in entries:
             self.check_account(entry)
-        self.quota.check_disk(expected or 0)
         limit = min([self._max_upload, *(self.quota.limit(entry.device) for entry in entries)])
         if expected is not None and expected > limit + (1 << 20):
             raise TooLarge(f"the upload has {expected} bytes, the store takes {limit}")
+        self.quota.check_disk(expected or 0)
         for entry in entries:
             # What rotation would free is freed when the file is whole, not for an upload that may break off.
             if not entry.device.media_rotate and self.quota.over(entry.device, min(expected or 1, limit)):
