@@ -109,6 +109,7 @@ class Gallery:
         self._directory = directory
         self._links = links
         self._calls = calls
+        media.event_gone = lambda event: calls.tell(HookEvent.AFTER_EVENT_DELETED, event.device_id, event)
         self._clock = clock
         self._storing: dict[int, asyncio.Lock] = {}
         self._named: OrderedDict[tuple[int, str], int] = OrderedDict()

@@ -30,6 +30,7 @@ from wayframe.model import (
     TooLarge,
     WayframeError,
 )
+from wayframe.model.gallery import GalleryEvent
 from wayframe.model.log_codes import Log
 from wayframe.storage import Blob, BlobStore, MediaTable
 
@@ -97,6 +98,8 @@ class MediaStore:
         self._owed: dict[str, int] = {}
         self._senders: dict[str, Mapping[str, Json]] = {}
         """Who sent files that are on their road, by uuid; a restart forgets it."""
+        self.event_gone: Callable[[GalleryEvent], None] = lambda event: None
+        """Called with each event that went with its file (set by the gallery)."""
         self.complete_command: Callable[[int, Json], Awaitable[None]] | None = None
         """Called with command id and file object when a requested file is ready (set by the composition root)."""
         self.fail_command: Callable[[int, str, bool], Awaitable[None]] | None = None
@@ -509,7 +512,9 @@ class MediaStore:
     ) -> None:
         """Rows first, bytes after: a link of a row that is gone is 404 even if the server dies in between."""
         files = await self._table.list([device_id], uuids=uuids)  # as they are now: processing may have changed them
-        await self._rows.delete([file.uuid for file in files])
+        events = await self._rows.delete([file.uuid for file in files])
+        for event in events:
+            self.event_gone(event)
         for file in files:
             self._count(device_id, -(file.size + file.original_size))
             self._log(kind, file, by)

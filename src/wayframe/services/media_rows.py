@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from wayframe.model import MediaFile
+from wayframe.model.gallery import GalleryEvent
 from wayframe.storage import MediaTable
 
 _MOST = 2048
@@ -62,10 +63,10 @@ class MediaRows:
         async with self._writing([file.uuid]):
             await self._table.update(file)
 
-    async def delete(self, uuids: Sequence[str]) -> None:
-        """As `MediaTable.delete`."""
+    async def delete(self, uuids: Sequence[str]) -> Sequence[GalleryEvent]:
+        """As `MediaTable.remove`."""
         async with self._writing(uuids):
-            await self._table.delete(uuids)
+            return await self._table.remove(uuids)
 
     @asynccontextmanager
     async def _writing(self, uuids: Sequence[str]) -> AsyncIterator[None]:

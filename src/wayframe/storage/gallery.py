@@ -247,10 +247,12 @@ class GalleryTable(Rows[GalleryEvent]):
         if before is not None and (before.name, before.size) != (file.name, file.size):
             await self._write(conn, before, replace(before, name=file.name, size=file.size))
 
-    async def unfiled(self, conn: AsyncConnection, uuids: Iterable[str]) -> None:
-        """Files were deleted: their events go too."""
+    async def unfiled(self, conn: AsyncConnection, uuids: Iterable[str]) -> list[GalleryEvent]:
+        """Files were deleted: their events go too. Returns those."""
         query = self.select().where(self._db.among(_C.file_uuid, uuids)).order_by(_C.id).with_for_update()
-        await self._forget(conn, self.items(await conn.execute(query)))
+        events = self.items(await conn.execute(query))
+        await self._forget(conn, events)
+        return events
 
     async def _forget(self, conn: AsyncConnection, events: Sequence[GalleryEvent]) -> None:
         if not events:

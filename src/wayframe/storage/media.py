@@ -59,10 +59,13 @@ class MediaTable(Rows[MediaFile]):
 
     async def delete(self, keys: Iterable[int] | Iterable[str]) -> None:
         """Remove those there are."""
-        uuids = [str(key) for key in keys]
+        await self.remove([str(key) for key in keys])
+
+    async def remove(self, uuids: Sequence[str]) -> Sequence[GalleryEvent]:
+        """Remove those there are. Returns the events that went with them."""
         async with self._db.write() as conn:
             await conn.execute(delete(schema.media).where(self._db.among(_C.uuid, uuids)))
-            await self._events.unfiled(conn, uuids)
+            return await self._events.unfiled(conn, uuids)
 
     async def list(
         self,
