@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from wayframe.rest import ROUTES, Route
+from wayframe.rest.gallery import GALLERY_ROUTES
 
 from .options import print_columns
 
@@ -55,7 +56,25 @@ def reference() -> str:
         f"| {route.method} | `{route.path}` | {_code(needed(route))} | {_code(route.submodule or '')} | {also(route)} |"
         for route in ROUTES
     ]
+    lines += [
+        "",
+        "## Gallery",
+        "",
+        "Below `/api/gallery/{device}`; every one needs the method on the submodule of `gw/devices`. A batch needs",
+        "besides what its action needs by itself.",
+        "",
+        "| method | path | submodule | also |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {route.method} | `{route.path}` | {_right(route.right)} | {_right(route.besides)} |"
+        for route in GALLERY_ROUTES
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _right(right: tuple[str, str] | None) -> str:
+    return f"{right[0]} `{right[1]}`" if right is not None else ""
 
 
 def _code(text: str) -> str:
