@@ -64,6 +64,8 @@ def test_devices_are_listed_by_selector_and_fields(user: User, vehicle: int) -> 
     rows = user.good("devices", "all", "--fields", "id,configuration.ident,nothing").out.splitlines()
     assert rows[0].split() == ["id", "configuration.ident", "nothing"]
     assert rows[1].split() == [str(vehicle), IDENT]
+    speed = user.good("devices", str(vehicle), "--fields", "telemetry.position.speed").out.splitlines()[1]
+    assert float(speed) >= 0, "the value alone; --json tells when it was measured, too"
     wrong = user.run("devices", "{id==")
     assert wrong.code == 1 and wrong.err.startswith("wayframe: ")
 
@@ -129,7 +131,7 @@ def test_logs_are_read_and_followed(house: House, user: User) -> None:
     device = house.add_device("13900000009")
     (created,) = user.good("logs", str(device), "--json").json
     assert (created["event_code"], created["origin_id"]) == (1, device)
-    assert f"  {device}  1  " in user.good("logs", str(device)).out
+    assert f"  {device}  1 item created  " in user.good("logs", str(device)).out
     assert user.good("logs", str(device), "--to", "1h", "--json").json == []
     process = user.spawn("logs", "-f", str(device), "--json", "--limit", "1")
     assert line(process)["event_code"] == 1

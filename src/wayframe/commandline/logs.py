@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -80,14 +81,16 @@ def logs(
     if follow:
         if latest:
             raise CommandError("--to has no meaning with --follow", exit_code=2)
-        _follow(api, "logs", device, asked, count, condition, limit, patience, _record, as_json)
+        line = partial(_record, names={} if as_json else _event_names(api))
+        _follow(api, "logs", device, asked, count, condition, limit, patience, line, as_json)
         return
     found = _history(api, "logs", device, asked, count, condition)
     if as_json:
         print_json(found)
         return
+    names = _event_names(api)
     for record in found:
-        typer.echo(_record(record))
+        typer.echo(_record(record, names))
 
 
 def _history(
@@ -149,9 +152,16 @@ def _key(record: Mapping[str, Any]) -> tuple[str, ...]:
 # --- lines for people -------------------------------------------------------------------------------------------------
 
 
-def _record(record: Mapping[str, Any]) -> str:
-    code, origin = record.get("event_code"), record.get("origin_id")
-    return f"{_exactly(record)}  {origin}  {code}  {_rest(record, {'event_code', 'origin_id', 'origin_type', 'cid'})}"
+def _event_names(api: Api) -> dict[str, str]:
+    """What each event code means, as the server says it."""
+    (found,) = api.call("GET", "/const/values", query={"names": "toolbox/codes"})
+    return {number: code["description"] for number, code in found["toolbox/codes"]["codes"].items()}
+
+
+def _record(record: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    code, origin = str(record.get("event_code", "")), record.get("origin_id")
+    event = f"{code} {shown(names[code])}" if code in names else code
+    return f"{_exactly(record)}  {origin}  {event}  {_rest(record, {'event_code', 'origin_id', 'origin_type', 'cid'})}"
 
 
 def _message(message: Mapping[str, Any]) -> str:

@@ -174,8 +174,11 @@ def print_fields(items: Sequence[Mapping[str, Any]], names: Sequence[str]) -> No
 
 def _cell(item: Mapping[str, Any], path: str) -> str:
     value: Any = item
+    measured = path.startswith("telemetry.")
     while isinstance(value, Mapping) and path not in value and "." in path:
         head, _, path = path.partition(".")
         value = value.get(head)
     value = value.get(path) if isinstance(value, Mapping) else None
+    if measured and isinstance(value, Mapping):
+        value = value.get("value")  # beside it `ts`, when it was measured
     return "" if value is None else shown(value)
