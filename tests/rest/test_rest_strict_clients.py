@@ -63,6 +63,28 @@ def test_the_region_names_where_devices_and_their_files_go() -> None:
     assert (shown["gw"], shown["gw-ip"], shown["gw-ftp"]) == ("203.0.113.7", "203.0.113.7", "203.0.113.7:21")
 
 
+def test_node_red_sends_zero_for_what_nobody_typed(house: InsideHouse) -> None:
+    body = {"name": "Truck", "device_type_id": 0, "messages_ttl": 0, "configuration": {"ident": "node-red"}}
+    (made,) = house.result("POST", "/gw/devices", [body])
+    assert made["messages_ttl"] == 31_536_000
+    path = f"/gw/devices/{made['id']}"
+    assert house.result("PUT", path, {"messages_ttl": 60})[0]["messages_ttl"] == 60
+    assert "messages_ttl" in house.refusal("PUT", path, {"messages_ttl": 59}, status=400)
+    assert house.result("PATCH", path, {"messages_ttl": 0})[0]["messages_ttl"] == 31_536_000
+
+
+def test_a_typed_client_sends_null_for_what_it_leaves_out_of_a_webhook(house: InsideHouse) -> None:
+    triggers = [{"topic": "flespi/message/gw/devices/+", "filter": {"cid": 0, "payload": ""}}]
+    call = {"type": "flespi-platform", "uri": "gw", "method": "GET", "body": "", "cid": "", "validate": None}
+    hook = {"type": "custom-server", "uri": "https://a.example/x", "method": "POST", "body": "", "headers": None}
+    body = {"name": "one", "triggers": triggers, "configuration": call}
+    (made,) = house.result("POST", "/platform/webhooks", [body])
+    back = {"id": made["id"], "name": "chain", "triggers": triggers, "configuration": [hook, call]}
+    (changed,) = house.result("PUT", f"/platform/webhooks/{made['id']}", back)
+    assert [request["type"] for request in changed["configuration"]] == ["custom-server", "flespi-platform"]
+    assert "validate" not in changed["configuration"][1]
+
+
 def test_a_megabyte_is_a_million_bytes(house: InsideHouse) -> None:
     device = house.device("rotating", media_rotate=1_000_000)
     assert "media_rotate" in house.refusal("PUT", f"/gw/devices/{device}", {"media_rotate": 999_999}, status=400)

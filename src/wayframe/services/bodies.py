@@ -16,7 +16,8 @@ MAX_TTL = 315_360_000
 Name = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """Text for people, without control characters."""
 Metadata = dict[str, Any]
-Ttl = Annotated[int, Meta(ge=60, le=MAX_TTL)]
+MIN_TTL = 60
+Ttl = Annotated[int, Meta(ge=MIN_TTL, le=MAX_TTL)]
 Bytes = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -27,7 +28,8 @@ class DeviceBody(Struct, forbid_unknown_fields=True, kw_only=True):
     enabled: bool | UnsetType = UNSET
     device_type_id: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     configuration: Metadata | UnsetType = UNSET
-    messages_ttl: Ttl | UnsetType = UNSET
+    messages_ttl: Annotated[int, Meta(ge=0, le=MAX_TTL)] | UnsetType = UNSET
+    """0 for the default: what Node-RED sends where nothing was typed."""
     messages_rotate: Bytes | UnsetType = UNSET
     media_ttl: Ttl | UnsetType = UNSET
     media_rotate: Bytes | UnsetType = UNSET

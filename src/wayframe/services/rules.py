@@ -16,7 +16,7 @@ from wayframe.expressions import compile as compile_expression
 from wayframe.model import BadRequest, Device, Json, Token
 from wayframe.model.access import parse_access
 
-from .bodies import merge
+from .bodies import MIN_TTL, merge
 from .entries import Item
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -72,6 +72,8 @@ def check_device(device: Device, *, needs_ident: bool) -> None:
     if len(ident) > 128 or any(character < " " for character in ident):
         raise BadRequest("`configuration.ident` has at most 128 characters and no control characters")
     check_packets_ttl(device.configuration)
+    if device.messages_ttl < MIN_TTL:
+        raise BadRequest(f"`messages_ttl` must be 0 (the default) or at least {MIN_TTL} s, got {device.messages_ttl}")
     if device.media_rotate and device.media_rotate < _MIN_ROTATE:
         raise BadRequest(f"`media_rotate` must be 0 or at least {_MIN_ROTATE} bytes, got {device.media_rotate}")
 

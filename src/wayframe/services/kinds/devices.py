@@ -45,6 +45,8 @@ class DeviceKind(Kind[Device]):
         fields = super().fields(body)
         if "device_type_id" in fields:
             fields["protocol_id"] = self._catalogue.device_type(fields["device_type_id"])[0].id
+        if fields.get("messages_ttl") == 0:
+            fields["messages_ttl"] = self._defaults.messages_ttl
         return fields
 
     def defaults(self) -> dict[str, Any]:

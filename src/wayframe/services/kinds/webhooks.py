@@ -45,6 +45,8 @@ class WebhookKind(Kind[Webhook]):
 
     def _checked_request(self, body: Json, where: str) -> Json:
         """A request with its defaults. Raises `BadRequest`."""
+        if isinstance(body, dict):  # typed clients send null for what they leave out
+            body = {name: value for name, value in body.items() if value is not None}
         try:
             request: Any = msgspec.convert(body, Request)
         except msgspec.ValidationError as error:
