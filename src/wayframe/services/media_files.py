@@ -120,7 +120,11 @@ def kind_of(seen: Sniffed) -> str:
     return "tacho" if seen.kind is Kind.TACHOGRAPH else seen.kind.value
 
 
+_LONGEST_NAME = 255
+
+
 def clean_name(name: str, default: str) -> str:
-    """A file name that can be shown: no folders, no control or direction characters, at most 255 characters."""
+    """A file name that can be shown: no folders, no control or direction characters, at most 255 bytes, which is what
+    disks take."""
     shown = _UNSAFE_IN_NAME.sub("", name.replace("\\", "/").rpartition("/")[2]).strip().strip(".")
-    return shown[-255:] or default
+    return shown.encode(errors="replace")[-_LONGEST_NAME:].decode(errors="ignore") or default
