@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from inside import InsideHouse, until
+from receiver import Receiver
 from sshd import Sshd, sshd
 
 EVERY = {"interval": 10, "autoPull": False}
@@ -26,7 +27,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InsideHouse]:
-    made = InsideHouse(tmp_path_factory.mktemp("house"), pull_networks="127.0.0.1/32")
+    made = InsideHouse(tmp_path_factory.mktemp("house"), pull_networks="127.0.0.1/32", private_destinations="127.0.0.1")
     yield made
     made.close()
 
@@ -341,3 +342,29 @@ def test_thumbnails_come_before_their_files(house: InsideHouse, host: Sshd, file
     device.ask("DELETE", f"/events/{device.events()['self.jpg']['id']}")
     assert len(list(blobs.glob("??/??/*"))) == before - 1
     assert house.temporary_files() == []
+
+
+# --- what hooks are told ---
+
+
+def test_hooks_hear_of_every_step(house: InsideHouse, host: Sshd, files: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (files / name).write_bytes(b"clip")
+    device = Device(house, host, files)
+    kinds = ("after_event_created", "before_event_pull", "after_file_downloaded", "after_event_pulled",
+             "after_all_events_pulled", "after_gallery_start")  # fmt: skip
+    with Receiver() as receiver:
+        for kind in kinds:
+            hook = {"hookName": kind, "eventType": kind, "deviceId": str(device.id), "actionId": "webhook",
+                    "parameters": {"url": receiver.url}}  # fmt: skip
+            assert house.ask("POST", "/api/hooks", hook).status_code == 200
+        device.start(autoPull=True)
+        until(lambda: len(receiver.seen) == 10)
+        bodies = receiver.bodies()
+        told = {kind: [body for body in bodies if body["eventType"] == kind] for kind in kinds}
+        assert [len(told[kind]) for kind in kinds] == [2, 2, 2, 2, 1, 1]
+        assert {body["eventPath"] for body in told["before_event_pull"]} == {f"{files}/a.mp4", f"{files}/b.mp4"}
+        assert all(body["localPath"] == "" for body in told["after_file_downloaded"])
+        assert all(body["localPath"].endswith("/file") for body in told["after_event_pulled"])
+        assert told["after_all_events_pulled"][0]["totalProcessed"] == 2
+    device.ask("POST", "/stop")
