@@ -77,8 +77,7 @@ def shared_key(number: int) -> str:
 
 async def fill(db: Database, *, device_count: int, file_count: int, busy: int, blobs: bool) -> None:
     """Write the rows, a few thousand a transaction."""
-    async with db.read() as conn:
-        cid = (await conn.execute(text("SELECT min(id) FROM accounts"))).scalar_one()
+    cid = await db.ask(lambda conn: conn.execute(text("SELECT min(id) FROM accounts")).scalar_one())
     table = DeviceTable(db)
     fleet = list(devices(device_count, cid, time.time()))
     for start in range(0, device_count, _BATCH):

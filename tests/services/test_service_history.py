@@ -285,8 +285,7 @@ async def test_media_links_are_added_at_reading_and_never_stored(rooms: Rooms) -
     assert (await read(rooms, truck))[0]["media.image.1"] == {**file, "url": link}
     assert rooms.payloads(f"flespi/message/gw/devices/{truck.id}")[0]["media.image.1"]["url"] == link
     assert await read(rooms, truck, filter="media") == await read(rooms, truck)
-    async with rooms.db.read() as conn:
-        body = (await conn.execute(text("SELECT body FROM hot_messages"))).scalar()
+    body = await rooms.db.ask(lambda conn: conn.scalar(text("SELECT body FROM hot_messages")))
     assert body is not None and b"http" not in bytes(body)
     assert value(rooms, truck, "media.image.1") is None and value(rooms, truck, "media") is None
 

@@ -81,8 +81,7 @@ async def test_links_are_not_stored_and_come_back_at_reading(rooms: Rooms) -> No
     stream = {"uuid": UUID, "mediastream": "hls", "hls": "http://old.example/x"}
     rooms.journal.log(Log.DEVICE_NOTE, OriginType.DEVICE, truck.id, truck.cid, {"response": [file, stream]})
     await rooms.journal.settled()
-    async with rooms.db.read() as conn:
-        stored = str((await conn.execute(text("SELECT fields FROM logs ORDER BY id DESC LIMIT 1"))).scalar())
+    stored = str(await rooms.db.ask(lambda conn: conn.scalar(text("SELECT fields FROM logs ORDER BY id DESC LIMIT 1"))))
     assert "http" not in stored and UUID in stored
     link = f"http://media.example:9005/media/{UUID}"
     shown = (await rooms.logs(truck))[-1]["response"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from wayframe.model import Account, BadRequest, Command, Conflict, Device, LogRecord, MediaFile, StoredMessage
 from wayframe.storage import (
@@ -76,13 +76,17 @@ async def fill(db: Database, blobs: DirectoryBlobs) -> None:
 
 async def everything(db: Database) -> dict[str, list[str]]:
     """Every row of every table."""
-    rows: dict[str, list[str]] = {}
-    async with db.read() as conn:
-        for name in await db.table_names():
-            found = await conn.execute(text(f"SELECT * FROM {name}"))
+    names = await db.table_names()
+
+    def read(conn: Connection) -> dict[str, list[str]]:
+        rows: dict[str, list[str]] = {}
+        for name in names:
+            found = conn.execute(text(f"SELECT * FROM {name}"))
             columns = list(found.keys())
             rows[name] = sorted(repr(sorted(zip(columns, map(plain, row), strict=True))) for row in found)
-    return rows
+        return rows
+
+    return await db.ask(read)
 
 
 def plain(value: object) -> object:

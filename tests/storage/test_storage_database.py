@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from storage.plans import QUESTIONS, plan, scans, watched
 from wayframe.model import Account, Device, StorageFull, StoredMessage, Unavailable
@@ -27,8 +29,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_migrations_make_the_schema_the_code_uses(db: Database) -> None:
-    async with db.read() as conn:
-        differences = await conn.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
+    differences = await db.ask(lambda conn: compare_metadata(MigrationContext.configure(conn), metadata))
     assert differences == []
 
 
@@ -58,15 +59,53 @@ async def test_a_newer_schema_is_refused(db: Database) -> None:
         await db.migrate()
 
 
-async def test_a_reader_sees_one_moment(db: Database) -> None:
+async def test_a_question_sees_one_moment(db: Database) -> None:
     table = StateTable(db)
     await table.put({"a": b"1"})
-    async with db.read() as conn:
+    asked, written = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def count(conn: Connection) -> list[int | None]:
         query = text("SELECT count(*) FROM state")
-        assert await conn.scalar(query) == 1
+        before = conn.scalar(query)
+        loop.call_soon_threadsafe(asked.set)
+        while not written.is_set():
+            written.wait(0.001)
+            db.pause(conn)
+        return [before, conn.scalar(query)]
+
+    async def write() -> None:
+        await asked.wait()
         await table.put({"b": b"1"})
-        assert await conn.scalar(query) == 1
+        written.set()
+
+    seen, _ = await asyncio.gather(db.ask(count), write())
+    assert seen == [1, 1]
     assert len(await table.all()) == 2
+
+
+async def test_many_questions_wait_for_their_turn(db: Database) -> None:
+    table = StateTable(db)
+    await table.put({"a": b"1"})
+    assert await asyncio.gather(*(table.get("a") for _ in range(100))) == [b"1"] * 100
+
+
+async def test_a_question_that_nobody_waits_for_any_more_harms_no_other(empty: Database) -> None:
+    for _ in range(20):
+        asking = asyncio.create_task(empty.ask(lambda conn: conn.scalar(text("SELECT 1"))))
+        await asyncio.sleep(0)
+        asking.cancel()
+    await empty.ping()
+
+
+async def test_a_question_changes_nothing(fresh_url: Callable[[str], str], anyio_backend: str) -> None:
+    db = Database(fresh_url("sqlite"))
+    await db.open()
+    await db.migrate()
+    with pytest.raises(OperationalError, match="readonly"):
+        await db.ask(lambda conn: conn.execute(text("DELETE FROM state")))
+    await db.ping()
+    await db.close()
 
 
 async def test_what_is_committed_is_on_disk(db: Database) -> None:

@@ -188,8 +188,8 @@ async def test_small_chunks_grow_together(store: MessageStore, db: Database) -> 
     for at in range(0, 1000, 20):
         await store.append(messages[at : at + 20])
         await store.compact(messages[at + 19].timestamp + 3000)
-    async with db.read() as conn:
-        counts = (await conn.exec_driver_sql("SELECT messages FROM message_chunks ORDER BY messages DESC")).all()
+    query = "SELECT messages FROM message_chunks ORDER BY messages DESC"
+    counts = await db.ask(lambda conn: conn.exec_driver_sql(query).all())
     assert len(counts) <= 9
     assert sum(count for (count,) in counts) == 1000
     assert await store.query([1]) == read(messages)

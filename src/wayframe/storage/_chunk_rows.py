@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
@@ -39,24 +39,28 @@ class ChunkRow(NamedTuple):
 _COLUMNS = [C[name] for name in ChunkRow._fields]
 
 
-async def find(conn: AsyncConnection, *where: Any) -> list[ChunkRow]:
+def find(conn: Connection, *where: Any) -> list[ChunkRow]:
     """Chunks under a condition."""
-    return [ChunkRow(*row) for row in await conn.execute(select(*_COLUMNS).where(*where))]
+    return [ChunkRow(*row) for row in conn.execute(select(*_COLUMNS).where(*where))]
 
 
-async def load(conn: AsyncConnection, db: Database, chunks: Iterable[ChunkRow]) -> list[Entry]:
-    """Every entry of these chunks, unsorted; unpacked in a thread."""
+def load(conn: Connection, db: Database, chunks: Iterable[ChunkRow]) -> list[Any]:
+    """What these chunks hold, for `entries`."""
     wanted = db.among(C.id, [chunk.id for chunk in chunks])
-    rows = list(await conn.execute(select(C.heads, C.body, C.messages).where(wanted)))
-    return await asyncio.to_thread(lambda: [entry for row in rows for entry in unpack(row[0], row[1], row[2])])
+    return list(conn.execute(select(C.heads, C.body, C.messages).where(wanted)))
 
 
-def packed(device_id: int, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+async def entries(loaded: Iterable[Any]) -> list[Entry]:
+    """Every entry of loaded chunks, unsorted; unpacked in a thread."""
+    return await asyncio.to_thread(lambda: [entry for row in loaded for entry in unpack(row[0], row[1], row[2])])
+
+
+def packed(device_id: int, unpacked: Iterable[Entry]) -> list[dict[str, Any]]:
     """Rows that hold these entries, cut so that no chunk is longer than `FULL` or covers more than `SPAN`.
 
     Takes milliseconds a chunk: for a thread.
     """
-    return [_row(device_id, piece) for piece in _pieces(sorted(entries))]
+    return [_row(device_id, piece) for piece in _pieces(sorted(unpacked))]
 
 
 async def write(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -79,34 +83,34 @@ async def rewrite(
     """Put chunks of one device anew with only the entries to keep; how many went."""
     if not chunks:
         return 0
-    entries = await load(conn, db, chunks)
-    kept = [entry for entry in entries if keep(entry)]
-    if len(kept) == len(entries):
+    held = await entries(await conn.run_sync(load, db, chunks))
+    kept = [entry for entry in held if keep(entry)]
+    if len(kept) == len(held):
         return 0
     await remove(conn, db, [chunk.id for chunk in chunks])
     await write(conn, await asyncio.to_thread(packed, chunks[0].device_id, kept))
-    return len(entries) - len(kept)
+    return len(held) - len(kept)
 
 
-def _row(device_id: int, entries: Sequence[Entry]) -> dict[str, Any]:
-    heads, body = pack(entries)
-    arrivals = [entry.arrival for entry in entries]
+def _row(device_id: int, piece: Sequence[Entry]) -> dict[str, Any]:
+    heads, body = pack(piece)
+    arrivals = [entry.arrival for entry in piece]
     return {
         "device_id": device_id,
-        "first": entries[0].timestamp,
-        "last": entries[-1].timestamp,
+        "first": piece[0].timestamp,
+        "last": piece[-1].timestamp,
         "first_arrival": min(arrivals),
         "last_arrival": max(arrivals),
-        "messages": len(entries),
-        "size": sum(len(entry.body) for entry in entries),
+        "messages": len(piece),
+        "size": sum(len(entry.body) for entry in piece),
         "heads": heads,
         "body": body,
     }
 
 
-def _pieces(entries: list[Entry]) -> Iterable[list[Entry]]:
+def _pieces(unpacked: list[Entry]) -> Iterable[list[Entry]]:
     """Cut into chunks: the same span of time and of arrivals in one, no more than `FULL`."""
-    spans = sorted(entries, key=_span)  # stable: the order of time stays within a span
+    spans = sorted(unpacked, key=_span)  # stable: the order of time stays within a span
     for _, group in groupby(spans, key=_span):
         alike = list(group)
         parts = -(-len(alike) // FULL)

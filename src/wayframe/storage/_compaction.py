@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import Connection, case, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import _chunk_rows as chunk_rows
@@ -36,8 +37,7 @@ async def due(db: Database, cutoff: int, limit: int) -> list[int]:
     """Devices among whose oldest hot rows are some that arrived before `cutoff` (microseconds)."""
     oldest = select(_H.device_id, _H.server_timestamp).where(_H.seq <= limit).order_by(_H.seq).limit(_OLDEST).subquery()
     query = select(oldest.c.device_id).where(oldest.c.server_timestamp < cutoff).distinct()
-    async with db.read() as conn:
-        return list((await conn.execute(query)).scalars())
+    return await db.ask(lambda conn: list(conn.execute(query).scalars()))
 
 
 async def compact(db: Database, turn: asyncio.Lock, device_ids: Sequence[int], limit: int) -> int:
@@ -45,17 +45,7 @@ async def compact(db: Database, turn: asyncio.Lock, device_ids: Sequence[int], l
     moved = 0
     waiting = list(device_ids)
     while waiting:
-        taken: dict[int, list[Entry]] = {}
-        seqs: list[int] = []
-        async with db.read() as conn:
-            while waiting and len(seqs) < _ROWS:
-                device_id = waiting.pop()
-                rows = await _hot_rows(conn, device_id, limit)
-                if len(rows) == _ROWS:
-                    waiting.append(device_id)
-                if rows:
-                    taken[device_id] = [Entry(row[1], row[2], row[3][:DIGEST], row[4]) for row in rows]
-                    seqs += [row[0] for row in rows]
+        taken, seqs = await db.ask(lambda conn: _taken(conn, db, waiting, limit))
         if not seqs:
             break
         packed = await asyncio.to_thread(_packed, taken)
@@ -77,8 +67,8 @@ async def expire(db: Database, turn: asyncio.Lock, limits: Mapping[int, tuple[in
     """Remove what arrived longer ago than its device's ttl allows; how many went."""
     cutoffs = {device_id: micros(now - ttl) for device_id, (ttl, _) in limits.items()}
     removed = 0
-    async with db.read() as conn:
-        oldest = await conn.scalar(select(_H.server_timestamp).order_by(_H.seq).limit(1))
+    first = select(_H.server_timestamp).order_by(_H.seq).limit(1)
+    oldest = await db.ask(lambda conn: conn.scalar(first))
     late = [device_id for device_id, cutoff in cutoffs.items() if oldest is not None and oldest < cutoff]
     if late:
         async with turn, db.write() as conn:
@@ -101,10 +91,13 @@ async def rotate(db: Database, turn: asyncio.Lock, limits: Mapping[int, tuple[in
     hot = select(_H.device_id, func.sum(func.length(_H.body))).group_by(_H.device_id)
     cold = select(C.device_id, func.sum(C.size)).group_by(C.device_id)
     sizes = dict.fromkeys(rotating, 0)
-    async with db.read() as conn:
+
+    def look(conn: Connection) -> None:
         for query, column in ((hot, _H.device_id), (cold, C.device_id)):
-            for device_id, size in await conn.execute(query.where(db.among(column, list(rotating)))):
+            for device_id, size in conn.execute(query.where(db.among(column, list(rotating)))):
                 sizes[device_id] += int(size)
+
+    await db.ask(look)
     removed = 0
     for device_id, size in sizes.items():
         if size > rotating[device_id]:
@@ -113,10 +106,22 @@ async def rotate(db: Database, turn: asyncio.Lock, limits: Mapping[int, tuple[in
     return removed
 
 
-async def _hot_rows(conn: AsyncConnection, device_id: int, limit: int) -> list[Any]:
-    query = select(_H.seq, _H.timestamp, _H.server_timestamp, _H.digest, _H.body)
-    query = query.where(_H.device_id == device_id, _H.seq <= limit).order_by(_H.timestamp).limit(_ROWS)
-    return list(await conn.execute(query))
+def _taken(conn: Connection, db: Database, waiting: list[int], limit: int) -> tuple[dict[int, list[Entry]], list[int]]:
+    """Entries by device, and the numbers of their rows, of as many waiting devices as make a transaction."""
+    taken: dict[int, list[Entry]] = {}
+    seqs: list[int] = []
+    while waiting and len(seqs) < _ROWS:
+        device_id = waiting.pop()
+        query = select(_H.seq, _H.timestamp, _H.server_timestamp, _H.digest, _H.body)
+        query = query.where(_H.device_id == device_id, _H.seq <= limit).order_by(_H.timestamp).limit(_ROWS)
+        rows = list(conn.execute(query))
+        if len(rows) == _ROWS:
+            waiting.append(device_id)
+        if rows:
+            taken[device_id] = [Entry(row[1], row[2], row[3][:DIGEST], row[4]) for row in rows]
+            seqs += [row[0] for row in rows]
+        db.pause(conn)
+    return taken, seqs
 
 
 def _packed(taken: Mapping[int, list[Entry]]) -> list[dict[str, Any]]:
@@ -125,12 +130,10 @@ def _packed(taken: Mapping[int, list[Entry]]) -> list[dict[str, Any]]:
 
 async def _merge(db: Database, device_id: int) -> None:
     """Merge small chunks of a device that lie in one span."""
-    async with db.read() as conn:
-        small = await chunk_rows.find(conn, C.device_id == device_id, C.messages <= FULL // 2)
+    small = await db.ask(lambda conn: chunk_rows.find(conn, C.device_id == device_id, C.messages <= FULL // 2))
     for group in _mergeable(small):
-        async with db.read() as conn:
-            entries = await chunk_rows.load(conn, db, group)
-        rows = await asyncio.to_thread(chunk_rows.packed, device_id, entries)
+        loaded = await db.ask(partial(chunk_rows.load, db=db, chunks=group))
+        rows = await asyncio.to_thread(chunk_rows.packed, device_id, await chunk_rows.entries(loaded))
         try:
             async with db.write() as conn:
                 if await chunk_rows.remove(conn, db, [chunk.id for chunk in group]) != len(group):
@@ -161,16 +164,14 @@ async def _expire_chunks(db: Database, device_ids: Sequence[int], cutoff: int, s
     mine = db.among(C.device_id, device_ids)
     removed = 0
     async with db.write() as conn:
-        whole = await chunk_rows.find(conn, mine, C.last_arrival < cutoff)
+        whole = await conn.run_sync(chunk_rows.find, mine, C.last_arrival < cutoff)
         await chunk_rows.remove(conn, db, [chunk.id for chunk in whole])
         removed += sum(chunk.messages for chunk in whole)
-    async with db.read() as conn:
-        part = await chunk_rows.find(
-            conn, mine, C.last_arrival.between(cutoff, cutoff + SPAN), C.first_arrival < cutoff - slack
-        )
+    ending = (mine, C.last_arrival.between(cutoff, cutoff + SPAN), C.first_arrival < cutoff - slack)
+    part = await db.ask(lambda conn: chunk_rows.find(conn, *ending))
     for chunk in part:
         async with db.write() as conn:
-            if await chunk_rows.find(conn, C.id == chunk.id):
+            if await conn.run_sync(chunk_rows.find, C.id == chunk.id):
                 removed += await chunk_rows.rewrite(conn, db, [chunk], lambda entry: entry.arrival >= cutoff)
     return removed
 
@@ -178,7 +179,8 @@ async def _expire_chunks(db: Database, device_ids: Sequence[int], cutoff: int, s
 async def _rotate_device(conn: AsyncConnection, db: Database, device_id: int, excess: int, limit: int) -> int:
     """Take `excess` bytes away, first arrivals first: whole chunks, but of a large one only what is needed."""
     removed = 0
-    for chunk in sorted(await chunk_rows.find(conn, C.device_id == device_id), key=lambda chunk: chunk.last_arrival):
+    chunks = await conn.run_sync(chunk_rows.find, C.device_id == device_id)
+    for chunk in sorted(chunks, key=lambda chunk: chunk.last_arrival):
         if excess <= 0:
             return removed
         if chunk.size <= max(excess, limit // 20):
@@ -186,7 +188,8 @@ async def _rotate_device(conn: AsyncConnection, db: Database, device_id: int, ex
             removed += chunk.messages
             excess -= chunk.size
             continue
-        entries = sorted(await chunk_rows.load(conn, db, [chunk]), key=lambda entry: entry.arrival)
+        loaded = await conn.run_sync(chunk_rows.load, db, [chunk])
+        entries = sorted(await chunk_rows.entries(loaded), key=lambda entry: entry.arrival)
         going = 0
         while excess > 0:
             excess -= len(entries[going].body)

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import msgspec
 import zstandard
-from sqlalchemy import LargeBinary, MetaData, Table, insert, select, text
+from sqlalchemy import Connection, LargeBinary, MetaData, Table, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wayframe.model import BadRequest, Conflict
@@ -83,11 +83,7 @@ async def backup(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         room = Path(folder)
-        async with db.read() as conn:
-            tables = await conn.run_sync(_tables)
-            revision = await conn.scalar(text(f"SELECT version_num FROM {_REVISIONS}"))
-            dumps = [await _dump(conn, db, table, room / f"{table.name}.jsonl.zst") for table in tables]
-            named = await _named_blobs(conn, tables)
+        revision, dumps, named = await db.ask(lambda conn: _dumped(conn, db, room))
         there = await asyncio.to_thread(lambda: {key for key in named if blobs.path(key).is_file()})
         manifest = Manifest(
             revision=revision,
@@ -151,19 +147,28 @@ def _drop_all(connection: Any) -> None:
     found.drop_all(connection)
 
 
-async def _dump(conn: AsyncConnection, db: Database, table: Table, path: Path) -> TableDump:
+def _dumped(conn: Connection, db: Database, room: Path) -> tuple[str, list[TableDump], set[str]]:
+    """Revision, tables written to the folder, and the keys of blobs they name."""
+    tables = _tables(conn)
+    revision = str(conn.scalar(text(f"SELECT version_num FROM {_REVISIONS}")))
+    dumps = [_dump(conn, db, table, room / f"{table.name}.jsonl.zst") for table in tables]
+    return revision, dumps, _named_blobs(conn, tables)
+
+
+def _dump(conn: Connection, db: Database, table: Table, path: Path) -> TableDump:
     rows = 0
-    with path.open("wb") as file, zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(file) as packed:
-        async with conn.stream(select(table)) as stream:
-            async for batch in stream.partitions(_BATCH):
-                rows += len(batch)
-                await asyncio.to_thread(_write_rows, packed, batch)
+    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    with path.open("wb") as file, compressor.stream_writer(file) as packed:
+        for batch in conn.execute(select(table), execution_options={"yield_per": _BATCH}).partitions():
+            rows += len(batch)
+            _write_rows(packed, batch)
+            db.pause(conn)
     return TableDump(
         name=str(table.name),
         columns=[str(column.name) for column in table.columns],
         binary=[str(column.name) for column in table.columns if isinstance(column.type, LargeBinary)],
         rows=rows,
-        sequence=await _sequence(conn, db, table),
+        sequence=_sequence(conn, db, table),
     )
 
 
@@ -171,32 +176,32 @@ def _write_rows(packed: Any, batch: Sequence[Any]) -> None:
     packed.write(msgspec.json.Encoder().encode_lines([list(row) for row in batch]))
 
 
-async def _sequence(conn: AsyncConnection, db: Database, table: Table) -> int:
+def _sequence(conn: Connection, db: Database, table: Table) -> int:
     """The last number given by a table's own counter."""
     if db.sqlite:
         query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
-        return int(await conn.scalar(query, {"name": table.name}) or 0)
-    name = await _sequence_name(conn, table)
+        return int(conn.scalar(query, {"name": table.name}) or 0)
+    name = _sequence_name(conn, table)
     if name is None:
         return 0
     # A name from the catalogue, quoted by PostgreSQL where it must be.
     query = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {name}")
-    return int(await conn.scalar(query) or 0)
+    return int(conn.scalar(query) or 0)
 
 
-async def _sequence_name(conn: AsyncConnection, table: Table) -> str | None:
+def _sequence_name(conn: Connection, table: Table) -> str | None:
     key = next(iter(table.primary_key.columns)).name
     query = text("SELECT pg_get_serial_sequence(:table, :column)")
-    name: str | None = await conn.scalar(query, {"table": table.name, "column": key})
+    name: str | None = conn.scalar(query, {"table": table.name, "column": key})
     return name
 
 
-async def _named_blobs(conn: AsyncConnection, tables: Sequence[Table]) -> set[str]:
+def _named_blobs(conn: Connection, tables: Sequence[Table]) -> set[str]:
     media = next((table for table in tables if table.name == "media"), None)
     if media is None:
         return set()
     columns = [media.c[name] for name in ("blob", "preview", "original") if name in media.c]
-    return {key for row in await conn.execute(select(*columns)) for key in row if key}
+    return {key for row in conn.execute(select(*columns)) for key in row if key}
 
 
 def _write_tar(path: Path, room: Path, manifest: Manifest, blobs: BlobStore, secret: Path | None) -> None:
@@ -239,11 +244,9 @@ def _manifest(tar: tarfile.TarFile, source: Path) -> Manifest:
 
 async def _in_use(db: Database) -> bool:
     """Whether any table holds a row."""
-    async with db.read() as conn:
-        for table in await conn.run_sync(_tables):
-            if (await conn.execute(select(table).limit(1))).first() is not None:
-                return True
-    return False
+    return await db.ask(
+        lambda conn: any(conn.execute(select(table).limit(1)).first() is not None for table in _tables(conn))
+    )
 
 
 def _restore_secret(tar: tarfile.TarFile, path: Path, replace: bool) -> None:
@@ -292,7 +295,7 @@ async def _fill(conn: AsyncConnection, db: Database, table: Table, dump: TableDu
         await conn.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
         query = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)")
         await conn.execute(query, {"name": table.name, "seq": dump.sequence})
-    elif name := await _sequence_name(conn, table):
+    elif name := await conn.run_sync(_sequence_name, table):
         await conn.execute(text("SELECT setval(CAST(:name AS regclass), :seq)"), {"name": name, "seq": dump.sequence})
 
 

@@ -87,8 +87,7 @@ class Database:
         if self.sqlite:
             file = Path(self.url.database or "")
             await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
-            self._writer = _sqlite_engine(self.url, size=1, begin="BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(self.url, size=_READERS, begin="BEGIN")
+            self._writer = _sqlite_writing(self.url)
             self._readers = Readers(_sqlite_reading(self.url), _READERS)
         else:
             self._writer = create_async_engine(
@@ -114,16 +113,15 @@ class Database:
         readers, self._readers = self._readers, None
         if readers is not None:
             await readers.close()
-        engines, self._reader, self._writer = (self._reader, self._writer), None, None
-        for engine in engines:
-            if engine is not None:
-                await engine.dispose()
+        writer, self._writer, self._reader = self._writer, None, None
+        if writer is not None:
+            await writer.dispose()
 
     async def ping(self) -> None:
         """Ask the database a trifle; raises `Unavailable` without an answer in 10 s."""
         try:
-            async with asyncio.timeout(_PING_S), self.read() as conn:
-                await conn.execute(text("SELECT 1"))
+            async with asyncio.timeout(_PING_S):
+                await self.ask(lambda conn: conn.scalar(text("SELECT 1")))
         except TimeoutError as error:
             raise Unavailable(f"the database does not answer within {_PING_S} s") from error
 
@@ -147,12 +145,6 @@ class Database:
                 yield conn
         finally:
             self._turn.release()
-
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A view of one moment: every query in the block sees the same state."""
-        async with self._begin(self._reader) as conn:
-            yield conn
 
     async def ask(self, question: Callable[[Connection], T]) -> T:
         """What a question finds: a function that reads, and sees one moment whatever it asks.
@@ -196,13 +188,11 @@ class Database:
 
     async def revision(self) -> str | None:
         """The schema revision found, None in an empty database."""
-        async with self.read() as conn:
-            return await conn.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        return await self.ask(lambda conn: MigrationContext.configure(conn).get_current_revision())
 
     async def table_names(self) -> list[str]:
         """Tables that are there."""
-        async with self.read() as conn:
-            return await conn.run_sync(lambda sync: inspect(sync).get_table_names())
+        return await self.ask(lambda conn: inspect(conn).get_table_names())
 
     def among(self, of: ColumnElement[Any], ids: Iterable[int | str]) -> ColumnElement[bool]:
         """`of IN ids`, for any number of ids: as one parameter, since databases cap the count of parameters."""
@@ -269,16 +259,12 @@ def _with_driver(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def _sqlite_engine(url: URL, *, size: int, begin: str) -> AsyncEngine:
+def _sqlite_writing(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=size, max_overflow=0, pool_timeout=_WAIT_S, connect_args={"timeout": _WAIT_S}
+        url, pool_size=1, max_overflow=0, pool_timeout=_WAIT_S, connect_args={"timeout": _WAIT_S}
     )
-
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     event.listen(engine.sync_engine, "connect", lambda connection, _: _prepare_sqlite(connection, _PRAGMAS))
-    event.listen(engine.sync_engine, "begin", start)
+    event.listen(engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, text
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
@@ -39,6 +39,7 @@ _COUNT = text(
     "size = gallery_counts.size + excluded.size, fresh = gallery_counts.fresh + excluded.fresh, "
     "viewed = gallery_counts.viewed + excluded.viewed"
 )
+_COUNTS_OF = select(*_COUNTS.c).where(_COUNTS.c.device_id == bindparam("device")).order_by(_COUNTS.c.media_type)
 _NUMBERS = ("events", "size", "fresh", "viewed")
 _SLICE = 1000
 
@@ -72,24 +73,27 @@ class GalleryTable(Rows[GalleryEvent]):
         How many is None where neither the page nor the counts say it, and there are more than some thousand.
         """
         chosen = self.select().where(*pages.conditions(device_id, query)).order_by(*pages.order(query.sort))
-        async with self._db.read() as conn:
-            events = self.items(await conn.execute(chosen.limit(query.limit).offset(query.offset)))
-            if query.counted:
-                counts = await self._counts(conn, device_id)
-                total = sum(one.events for one in counts if query.media_type in (None, one.media_type))
-                return events, await self._files(conn, events), total
-            if len(events) < query.limit and (events or not query.offset):
-                return events, await self._files(conn, events), query.offset + len(events)
-            seen = int((await conn.execute(pages.counting(device_id, query))).scalar_one())
-            return events, await self._files(conn, events), seen if seen <= pages.MOST_COUNTED else None
 
-    async def _files(self, conn: AsyncConnection, events: Sequence[GalleryEvent]) -> dict[str, MediaFile]:
+        def look(conn: Connection) -> tuple[list[GalleryEvent], dict[str, MediaFile], int | None]:
+            events = self.items(conn.execute(chosen.limit(query.limit).offset(query.offset)))
+            if query.counted:
+                counts = _counts(conn, device_id)
+                total = sum(one.events for one in counts if query.media_type in (None, one.media_type))
+                return events, self._files(conn, events), total
+            if len(events) < query.limit and (events or not query.offset):
+                return events, self._files(conn, events), query.offset + len(events)
+            seen = int(conn.execute(pages.counting(device_id, query)).scalar_one())
+            return events, self._files(conn, events), seen if seen <= pages.MOST_COUNTED else None
+
+        return await self._db.ask(look)
+
+    def _files(self, conn: Connection, events: Sequence[GalleryEvent]) -> dict[str, MediaFile]:
         uuids = [event.file_uuid for event in events if event.file_uuid]
         if not uuids:
             return {}
         files = Rows(self._db, media_table, MediaFile, key="uuid")
         query = files.select().where(self._db.among(media_table.c.uuid, uuids))
-        return {file.uuid: file for file in files.items(await conn.execute(query))}
+        return {file.uuid: file for file in files.items(conn.execute(query))}
 
     async def of_file(self, uuid: str) -> GalleryEvent | None:
         """The event of a media file."""
@@ -100,8 +104,7 @@ class GalleryTable(Rows[GalleryEvent]):
         # The stems first, in one list: planners find them by the index, and an OR of pairs by reading the whole device.
         mine = (_C.device_id == device_id, schema.EVENT_VISIBLE, _C.stem.in_({stem, name}))
         query = self.select().where(*mine, (_C.name == name) | (_C.stem == name))
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(query.limit(2)))
+        return await self.found(query.limit(2))
 
     async def same(self, device_id: int, source_key: str, sha256: str) -> GalleryEvent | None:
         """An event of a device whose file came under this name with these very bytes."""
@@ -116,8 +119,7 @@ class GalleryTable(Rows[GalleryEvent]):
                 media.source_sha256 == sha256,
             )
         )
-        async with self._db.read() as conn:
-            found = self.items(await conn.execute(query.limit(1)))
+        found = await self.found(query.limit(1))
         return found[0] if found else None
 
     async def harvested(self, device_id: int, source_keys: Sequence[str]) -> set[str]:
@@ -125,8 +127,7 @@ class GalleryTable(Rows[GalleryEvent]):
         query = select(_C.source_key).where(
             _C.device_id == device_id, schema.EVENT_HARVESTED, self._db.among(_C.source_key, source_keys)
         )
-        async with self._db.read() as conn:
-            return set((await conn.execute(query)).scalars())
+        return await self._db.ask(lambda conn: set(conn.execute(query).scalars()))
 
     async def open_pulls(self) -> list[GalleryEvent]:
         """Every event that is to be pulled."""
@@ -137,42 +138,35 @@ class GalleryTable(Rows[GalleryEvent]):
         whose pull came to nothing and may be tried again. With those that are to be pulled already at most `most`."""
         mine = self.select().where(_C.device_id == device_id, schema.EVENT_FRESH)
         failed = (_C.state == EventState.FAILED) & (_C.not_before <= now) & (_C.added > since)
-        async with self._db.read() as conn:
-            open_ = mine.where(_C.state.in_(OPEN)).order_by(_C.created, _C.id).limit(most)
-            room = most - len(self.items(await conn.execute(open_)))
-            wanted = mine.where((_C.state == EventState.NEW) | failed).order_by(_C.created, _C.id).limit(max(0, room))
-            return self.items(await conn.execute(wanted))
+        open_ = mine.where(_C.state.in_(OPEN)).order_by(_C.created, _C.id).limit(most)
+        wanted = mine.where((_C.state == EventState.NEW) | failed).order_by(_C.created, _C.id)
+
+        def look(conn: Connection) -> list[GalleryEvent]:
+            room = most - len(self.items(conn.execute(open_)))
+            return self.items(conn.execute(wanted.limit(max(0, room))))
+
+        return await self._db.ask(look)
 
     async def stale_links(self, now: float, limit: int = 1000) -> list[GalleryEvent]:
         """Events of upload links that ended without a file."""
         query = self.select().where(schema.EVENT_PENDING, _C.expires < now)
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(query.limit(limit)))
+        return await self.found(query.limit(limit))
 
     async def counts(self, device_id: int) -> list[EventCount]:
         """The counts of a device, by type; none for types without events."""
-        async with self._db.read() as conn:
-            return await self._counts(conn, device_id)
-
-    async def _counts(self, conn: AsyncConnection, device_id: int) -> list[EventCount]:
-        query = select(*_COUNTS.c).where(_COUNTS.c.device_id == device_id).order_by(_COUNTS.c.media_type)
-        counts = [EventCount(**row._mapping) for row in await conn.execute(query)]
-        return [count for count in counts if count.events]
+        return await self._db.ask(lambda conn: _counts(conn, device_id))
 
     async def thumbnails(self) -> set[str]:
         """Blobs of thumbnails that wait for their media."""
         query = select(_C.thumbnail).where(schema.EVENT_PICTURED)
-        async with self._db.read() as conn:
-            return set((await conn.execute(query)).scalars())
+        return await self._db.ask(lambda conn: set(conn.execute(query).scalars()))
 
     async def _one(self, where: ColumnElement[bool]) -> GalleryEvent | None:
-        async with self._db.read() as conn:
-            found = self.items(await conn.execute(self.select().where(where).limit(1)))
+        found = await self.found(self.select().where(where).limit(1))
         return found[0] if found else None
 
     async def _many(self, where: Any) -> list[GalleryEvent]:
-        async with self._db.read() as conn:
-            return self.items(await conn.execute(self.select().where(where).order_by(_C.added)))
+        return await self.found(self.select().where(where).order_by(_C.added))
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -329,6 +323,11 @@ class GalleryTable(Rows[GalleryEvent]):
         wrong = {key: delta for key, delta in deltas.items() if any(delta)}
         await _count(conn, wrong)
         return len(wrong)
+
+
+def _counts(conn: Connection, device_id: int) -> list[EventCount]:
+    counts = [EventCount(**row._mapping) for row in conn.execute(_COUNTS_OF, {"device": device_id})]
+    return [count for count in counts if count.events]
 
 
 def _with_file(event: GalleryEvent, file: MediaFile, state: EventState) -> GalleryEvent:

@@ -24,8 +24,7 @@ class GalleryKeyTable(Rows[UploadKey]):
     async def of_device(self, device_id: int, key: str) -> UploadKey | None:
         """What is known of a key."""
         query = self.select().where(_C.device_id == device_id, _C.key == key)
-        async with self._db.read() as conn:
-            found = self.items(await conn.execute(query))
+        found = await self.found(query)
         return found[0] if found else None
 
     async def put(self, item: UploadKey) -> None:

@@ -55,8 +55,7 @@ class AssignmentTable:
 
     async def all(self) -> list[Assignment]:
         """Every assignment."""
-        async with self._db.read() as conn:
-            return self._rows.items(await conn.execute(self._rows.select()))
+        return await self._rows.found(self._rows.select())
 
     async def put(self, assignments: Sequence[Assignment]) -> None:
         """Write these, new or known, all or none."""
@@ -102,8 +101,7 @@ class DeviceSettingTable:
 
     async def all(self) -> list[DeviceSetting]:
         """Every setting of every device."""
-        async with self._db.read() as conn:
-            return self._rows.items(await conn.execute(self._rows.select()))
+        return await self._rows.found(self._rows.select())
 
     async def put(self, setting: DeviceSetting) -> None:
         """Write one, new or known."""
@@ -130,8 +128,7 @@ class IdentTable:
 
     async def all(self) -> list[SeenIdent]:
         """Every ident, in the order in which they came last."""
-        async with self._db.read() as conn:
-            return self._rows.items(await conn.execute(self._rows.select().order_by(schema.idents.c.seen)))
+        return await self._rows.found(self._rows.select().order_by(schema.idents.c.seen))
 
     async def save(self, changed: Sequence[SeenIdent], gone: Iterable[int]) -> None:
         """Write these, new or known, and remove others by id, in one transaction."""

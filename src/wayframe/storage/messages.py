@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wayframe.model import StoredMessage
@@ -101,27 +102,27 @@ class MessageStore:
 
     async def last_seq(self) -> int:
         """Number of the row written last, 0 if there never was one. Rows in chunks had smaller numbers."""
-        async with self._db.read() as conn:
-            return int(await conn.scalar(select(func.coalesce(func.max(_H.seq), 0))) or 0)
+        query = select(func.coalesce(func.max(_H.seq), 0))
+        return int(await self._db.ask(lambda conn: conn.scalar(query)) or 0)
 
     async def after(self, seq: int, limit: int = 1000) -> list[tuple[int, StoredMessage]]:
         """Hot rows with a greater number, in that order: what was written and perhaps not announced."""
         query = select(_H.seq, _H.device_id, _H.timestamp, _H.server_timestamp, _H.body, _H.digest)
-        async with self._db.read() as conn:
-            rows = await conn.execute(query.where(_H.seq > seq).order_by(_H.seq).limit(limit))
-            return [
-                (
-                    row[0],
-                    StoredMessage(
-                        device_id=row[1],
-                        timestamp=seconds(row[2]),
-                        server_timestamp=seconds(row[3]),
-                        body=row[4],
-                        digest=row[5],
-                    ),
-                )
-                for row in rows
-            ]
+        query = query.where(_H.seq > seq).order_by(_H.seq).limit(limit)
+        rows = await self._db.ask(lambda conn: conn.execute(query).all())
+        return [
+            (
+                row[0],
+                StoredMessage(
+                    device_id=row[1],
+                    timestamp=seconds(row[2]),
+                    server_timestamp=seconds(row[3]),
+                    body=row[4],
+                    digest=row[5],
+                ),
+            )
+            for row in rows
+        ]
 
     async def query(
         self,
@@ -162,8 +163,10 @@ class MessageStore:
         width = _WINDOW
         while low <= high:
             window = (max(low, high - width), high) if reverse else (low, min(high, low + width))
-            async with self._db.read() as conn:
-                (start, end), found = await self._window(conn, device_ids, window, reverse, page, arrived)
+            look = partial(
+                self._window, device_ids=device_ids, window=window, reverse=reverse, page=page, arrived=arrived
+            )
+            (start, end), found = await self._db.ask(look)
             if found:
                 found.sort(reverse=reverse)
                 yield [one.out() for one in found]
@@ -237,8 +240,8 @@ class MessageStore:
         """The range asked for, narrowed to where there are messages at all."""
         # Each extreme is one step in an index for one device or for all, but not for some.
         mine = f"WHERE device_id = {device_ids[0]:d}" if len(device_ids) == 1 else ""
-        async with self._db.read() as conn:
-            ((hot_low, hot_high, cold_low, cold_high),) = await _rows(conn, _EXTREMES.format(mine=mine))
+        extremes = _EXTREMES.format(mine=mine)
+        hot_low, hot_high, cold_low, cold_high = await self._db.ask(lambda conn: conn.exec_driver_sql(extremes).one())
         low = min((value for value in (hot_low, cold_low and cold_low - SPAN) if value is not None), default=1)
         high = max((value for value in (hot_high, cold_high) if value is not None), default=0)
         return (
@@ -246,9 +249,9 @@ class MessageStore:
             high if to is None else min(high, micros(to)),
         )
 
-    async def _window(
+    def _window(
         self,
-        conn: AsyncConnection,
+        conn: Connection,
         device_ids: Sequence[int],
         window: tuple[int, int],
         reverse: bool,
@@ -257,49 +260,47 @@ class MessageStore:
     ) -> tuple[tuple[int, int], list[_Found]]:
         """What the window holds; the window returned is smaller than the one asked for if that would be too much."""
         start, end = window
-        chunks = await self._chunks_in(conn, device_ids, start, end)
+        chunks = self._chunks_in(conn, device_ids, start, end)
         if arrived is not None:
             chunks = [chunk for chunk in chunks if chunk.last_arrival >= micros(arrived)]
         room = min(max(page, 20 * len(chunks)), _LARGEST_PAGE)
         start, end = _narrowed(chunks, start, end, room, reverse)
-        rows, (start, end) = await self._hot_in(conn, device_ids, start, end, room, reverse)
+        rows, (start, end) = self._hot_in(conn, device_ids, start, end, room, reverse)
         found = [_Found(*row) for row in rows]
         overlapping = [chunk for chunk in chunks if chunk.first <= end and chunk.last >= start]
         for at in range(0, len(overlapping), _GROUP):
-            found += await self._unpacked(conn, overlapping[at : at + _GROUP], start, end)
+            found += self._unpacked(conn, overlapping[at : at + _GROUP], start, end)
         return (start, end), found
 
-    async def _hot_in(
-        self, conn: AsyncConnection, device_ids: Sequence[int], start: int, end: int, room: int, reverse: bool
+    def _hot_in(
+        self, conn: Connection, device_ids: Sequence[int], start: int, end: int, room: int, reverse: bool
     ) -> tuple[list[tuple[int, int, int, bytes]], tuple[int, int]]:
         """Hot rows in the window, which shrinks if there are more than `room`; never through one microsecond."""
         column = _H.device_id if len(device_ids) <= _MANY else _H.device_id + 0
         query = select(_H.timestamp, _H.server_timestamp, _H.device_id, _H.body)
         query = query.where(self._db.among(column, device_ids), _H.timestamp.between(start, end))
         order = _H.timestamp.desc() if reverse else _H.timestamp
-        rows = [tuple(row) for row in await conn.execute(query.order_by(order).limit(room + 1))]
+        rows = [tuple(row) for row in conn.execute(query.order_by(order).limit(room + 1))]
         if len(rows) <= room:
             return rows, (start, end)
         edge = rows[-1][0]
         if edge == rows[0][0]:  # more than fits at one moment: take that moment whole
-            rows = [tuple(row) for row in await conn.execute(query.where(_H.timestamp == edge))]
+            rows = [tuple(row) for row in conn.execute(query.where(_H.timestamp == edge))]
             return rows, (edge, end) if reverse else (start, edge)
         rows = [row for row in rows if row[0] != edge]
         return rows, (edge + 1, end) if reverse else (start, edge - 1)
 
-    async def _chunks_in(
-        self, conn: AsyncConnection, device_ids: Sequence[int], start: int, end: int
-    ) -> list[ChunkRow]:
+    def _chunks_in(self, conn: Connection, device_ids: Sequence[int], start: int, end: int) -> list[ChunkRow]:
         column = C.device_id if len(device_ids) <= _MANY else C.device_id + 0
-        return await chunk_rows.find(
+        return chunk_rows.find(
             conn, self._db.among(column, device_ids), C.last.between(start, end + SPAN), C.first <= end
         )
 
-    async def _unpacked(self, conn: AsyncConnection, chunks: Iterable[ChunkRow], start: int, end: int) -> list[_Found]:
+    def _unpacked(self, conn: Connection, chunks: Iterable[ChunkRow], start: int, end: int) -> list[_Found]:
         found: list[_Found] = []
         wanted = self._db.among(C.id, [chunk.id for chunk in chunks])
         for device_id, count, heads, body in list(
-            await conn.execute(select(C.device_id, C.messages, C.heads, C.body).where(wanted))
+            conn.execute(select(C.device_id, C.messages, C.heads, C.body).where(wanted))
         ):
             there = unpack_heads(heads, count)
             inside = [start <= timestamp <= end for timestamp in there.timestamps]
@@ -312,11 +313,12 @@ class MessageStore:
                 _Found(there.timestamps[at], there.arrivals[at], device_id, text)
                 for at, text in enumerate(bodies, start=first)
             ]
-            await asyncio.sleep(0)  # a chunk takes a millisecond or two: others get their turn between
+            self._db.pause(conn)  # a chunk takes a millisecond or two: others get their turn between
         return found
 
     async def _delete_chunks(self, conn: AsyncConnection, ids: Sequence[int], low: int, high: int) -> int:
-        chunks = await chunk_rows.find(conn, self._db.among(C.device_id, ids), C.last >= low, C.first <= high)
+        mine = self._db.among(C.device_id, ids)
+        chunks = await conn.run_sync(chunk_rows.find, mine, C.last >= low, C.first <= high)
         whole = [chunk for chunk in chunks if low <= chunk.first and chunk.last <= high]
         await chunk_rows.remove(conn, self._db, [chunk.id for chunk in whole])
         removed = sum(chunk.messages for chunk in whole)
