@@ -24,6 +24,11 @@ _WRITING = {
     "409": "A value that must be unique is taken, or others hold on to the item",
     "413": "The body is too large, or an array of too many objects",
 }
+_DESCRIPTION = (
+    "Video telematics: devices, their media, commands, messages and live video. Every call may carry `x-flespi-cid` "
+    "(or the variable `cid`), the account to act as: the own one or one below it; `x-flespi-app` and `x-flespi-trace` "
+    "stand in log records of what it does."
+)
 _SELECTOR = "Selector: all, ids (1,2), field=value, or {expression}; percent-encoded as one segment"
 _ERROR = {
     "type": "object",
@@ -47,7 +52,7 @@ def openapi(version: str, server: str, routes: Iterable[Route] = ROUTES) -> dict
         "info": {
             "title": "Wayframe",
             "version": version,
-            "description": "Video telematics: devices, their media, commands, messages and live video.",
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server}],
@@ -106,12 +111,10 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     if route.data is not None:
         data = {"application/json": {"schema": _schema(route.data)}}
         found.append({"name": "data", "in": "query", "description": "One JSON object", "content": data})
-    elif route.method == "GET" and named:
-        found += [
-            {"name": "fields", "in": "query", "description": "Comma list of (dotted) names", "schema": _TEXT},
-            {"name": "limit", "in": "query", "schema": _NATURAL},
-            {"name": "offset", "in": "query", "schema": _NATURAL},
-        ]
+    elif route.method == "GET" and not route.open and not route.path.endswith(".json"):
+        found.append({"name": "fields", "in": "query", "description": "Comma list of (dotted) names", "schema": _TEXT})
+        if named:
+            found += [{"name": name, "in": "query", "schema": _NATURAL} for name in ("limit", "offset")]
     return found
 
 

@@ -341,6 +341,8 @@ class MediaData(Struct, kw_only=True, rename={"from_": "from"}):
     to: float = 0
     count: int = 1
     reverse: bool = False
+    limit: int = 1
+    offset: int = 0
 
 
 TYPES: tuple[type, ...] = (
