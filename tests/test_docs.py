@@ -13,6 +13,7 @@ from wayframe.commandline import rights
 from wayframe.commandline.reference import page as commands_page
 from wayframe.commandline.settings import reference
 from wayframe.config import Settings, env_name, load
+from wayframe.model import limits
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -111,3 +112,10 @@ def test_locks_name_no_index() -> None:
         text = (ROOT / lock).read_text()
         assert "://" not in text
         assert "--hash=sha256:" in text
+
+
+def test_every_limit_is_described() -> None:
+    text = (ROOT / "docs/reference/limits.md").read_text()
+    assert [name for name in limits.NAMES if f"`{name}`" not in text] == []
+    counted = text.partition("## What does not exist here")[0]
+    assert {name for name in limits.NAMES if f"| `{name}` |" in counted} == set(limits.ENFORCED)

@@ -101,6 +101,8 @@ _TELEMETRY_S = 5.0
 """Telemetry is rebuilt from the messages after a crash, so this only bounds how much is announced again."""
 _IDENTS_S = 5.0
 """An ident that came since is forgotten in a crash, until it comes again."""
+_RATES_S = 60.0
+"""A crash forgets what of a rate was used since."""
 _TOKENS_S = 0.5
 """How late a token may be found to be over; connections that it opened end with it."""
 
@@ -353,6 +355,7 @@ class Node:
         await self.workers.start()
         services = self.services
         self.master_key = await services.directory.load()
+        await services.directory.meter.load(StateTable(self.db))
         await services.assignments.load()
         await services.bin.load()
         await self._default_channel()
@@ -386,6 +389,7 @@ class Node:
         self._run(self._every(self.settings.upkeep_s, "upkeep", self._upkeep), "upkeep")
         if self.certificate is not None:
             self._run(self._every(_CERTIFICATE_S, "the certificate", self._look_at_certificate), "certificate")
+        self._run(self._every(_RATES_S, "saving rates", self._save_rates), "rates")
         self._run(self._every(_TOKENS_S, "ending tokens", services.directory.end_tokens), "tokens")
 
     async def _open_doors(self) -> None:
@@ -437,6 +441,7 @@ class Node:
         await services.idents.save()
         await services.directory.save_token_use()
         await services.directory.save_activity()
+        await self._save_rates()
         await services.journal.drain()
         await self.workers.stop()
         await self.blobs.close()
@@ -495,6 +500,10 @@ class Node:
         await LogTable(self.db).purge(now - self.settings.logs_keep_s)
         await self.message_store.compact(now, announced=services.history.saved_seq)
         await self.message_store.retain(services.history.limits(), now)
+
+    async def _save_rates(self) -> None:
+        """What accounts used of their rates, and which doors are shut."""
+        await self.services.directory.meter.save(StateTable(self.db))
 
     async def _look_at_certificate(self) -> None:
         """Take up a certificate that was renewed, or renew our own."""

@@ -10,6 +10,7 @@ from rooms import TACHOBOX, Rooms
 from wayframe.model import Account, BadRequest, Conflict, Forbidden, NotFound, TooManyRequests
 from wayframe.services import CHANNELS, CUSTOMER, DEVICES, TOKENS, Caller, Entry
 from wayframe.services.entries import GROUPS, LIMITS, SUBACCOUNTS
+from wayframe.storage import StateTable
 
 pytestmark = pytest.mark.anyio
 
@@ -272,18 +273,69 @@ async def test_storage_of_a_device_ends_where_its_account_says(one: Rooms) -> No
     assert one.history.limits()[truck.id][1] == 4000
 
 
-async def test_calls_are_counted_by_the_minute(one: Rooms) -> None:
+async def test_rates_are_counted_by_the_minute(one: Rooms) -> None:
     made = await limited(one, one.master().cid, api_calls=3)
     child = await below(one, made.id)
-    count = one.directory.limits.count_call
+    meter = one.directory.meter
     for cid in (made.id, child.id, child.id):
-        count(cid, 100.0)
+        meter.check("api_calls", cid)
+        meter.count("api_calls", cid, 1)
+        one.clock.advance(10)
     for cid in (made.id, child.id):
-        with pytest.raises(TooManyRequests) as refused:
-            count(cid, 130.0)
+        with pytest.raises(TooManyRequests, match=f"account {made.id} has used up") as refused:
+            meter.check("api_calls", cid)
         assert refused.value.retry_after_s == pytest.approx(30)
-    count(one.master().cid, 130.0)
-    count(child.id, 160.0)
+    meter.check("api_calls", one.master().cid)
+    one.clock.advance(30)
+    meter.check("api_calls", child.id)
+    await one.journal.settled()
+    (record,) = [event.payload for event in one.events if event.topic.endswith(f"customer/{made.id}/limit_reached")]
+    assert (record["limit"], record["value"], record["event_code"]) == ("api_calls", 3, 200)
+
+
+async def test_a_rate_that_is_used_up_stays_shut_as_long_as_its_limit_says(one: Rooms) -> None:
+    made = await limited(one, one.master().cid, channel_traffic=1000, blocking_duration=600)
+    meter = one.directory.meter
+    meter.count("channel_traffic", made.id, 999, 7)
+    assert meter.shut("channel_traffic", made.id, 7) is None
+    meter.count("channel_traffic", made.id, 1, 7)
+    assert meter.shut("channel_traffic", made.id, 8) is None
+    one.clock.advance(599)
+    with pytest.raises(TooManyRequests, match="channel 7 has used up its bytes"):
+        meter.check("channel_traffic", made.id, 7)
+    one.clock.advance(2)
+    meter.check("channel_traffic", made.id, 7)
+
+
+async def test_of_the_limits_on_an_item_the_strictest_holds(one: Rooms) -> None:
+    made = await limited(one, one.master().cid, channel_messages=5)
+    child = await limited(one, made.id, channel_messages=50)
+    one.directory.meter.count("channel_messages", child.id, 5, 1)
+    with pytest.raises(TooManyRequests, match="is 5"):
+        one.directory.meter.check("channel_messages", child.id, 1)
+    limit = one.directory.find(LIMITS, made.view["limit_id"])
+    assert limit is not None
+    await one.directory.update(one.master(), LIMITS, limit, {"channel_messages": 0}, patch=True)
+    one.directory.meter.count("channel_messages", child.id, 5, 2)
+    one.directory.meter.check("channel_messages", child.id, 2)
+
+
+async def test_a_restart_opens_no_door(one: Rooms) -> None:
+    made = await limited(one, one.master().cid, mqtt_messages=2, blocking_duration=3600)
+    one.directory.meter.count("mqtt_messages", made.id, 2)
+    await one.directory.meter.save(StateTable(one.db))
+    await one.restart()
+    await one.directory.meter.load(StateTable(one.db))
+    with pytest.raises(TooManyRequests):
+        one.directory.meter.check("mqtt_messages", made.id)
+
+
+async def test_a_clock_that_goes_back_begins_a_new_minute(one: Rooms) -> None:
+    made = await limited(one, one.master().cid, mqtt_messages=2)
+    one.directory.meter.count("mqtt_messages", made.id, 1)
+    one.clock.advance(-3600)
+    one.directory.meter.count("mqtt_messages", made.id, 1)
+    one.directory.meter.check("mqtt_messages", made.id)
 
 
 async def test_the_main_account_stays(one: Rooms) -> None:

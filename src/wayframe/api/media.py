@@ -9,18 +9,20 @@ from pathlib import Path
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wayframe.model import BadRequest, Forbidden, MediaFile, NotFound, Unauthorized
+from wayframe.model import BadRequest, Blocked, MediaFile, NotFound, Unauthorized
 from wayframe.rest import Request as PlainRequest
 from wayframe.rest import RestApi, WrongMethod, with_preview
-from wayframe.services import DEVICES
+from wayframe.services import DEVICES, Entry
 
 from . import live
 from .asgi import JSON, NotImplementedHere
 from .file_response import FileResponse, disposition
 from .previews import PreviewResponse
 
+_TRAFFIC = "device_media_traffic"
+"""The limit that counts what goes out here."""
 _UUID = re.compile(r"[0-9A-Fa-f]{64}")
 _METHODS = ["GET", "HEAD"]
 _INLINE = re.compile(
@@ -58,10 +60,10 @@ class MediaLinks:
         session = self._services.live.find(uuid)
         if session is not None:
             if self._services.directory.blocked(session.entry.cid):
-                raise Forbidden("the account of this stream is blocked")
+                raise Blocked("the account of this stream is blocked")
             if len(rest) == 2:
-                return await live.piece(session, rest[1], plain.query)
-            return await live.link(self._services, session, plain.query)
+                return self._counted(session.entry, await live.piece(session, rest[1], plain.query))
+            return self._counted(session.entry, await live.link(self._services, session, plain.query))
         if len(rest) == 2:
             raise NotFound("there is no such live stream, or it has ended")
         return await self._file(uuid, plain)
@@ -73,7 +75,7 @@ class MediaLinks:
         entry = self._services.directory.device(file.device_id)
         if entry is not None and self._services.directory.blocked(entry.cid):
             if not plain.headers.get("authorization"):
-                raise Forbidden("the account of this file is blocked")
+                raise Blocked("the account of this file is blocked")
             await self._check_token(file, plain)
         elif not file.shared:
             await self._check_token(file, plain)
@@ -105,7 +107,7 @@ class MediaLinks:
         if form:
             raise BadRequest(f"preview must be jpeg or json, got {form[:50]!r}")
         harmless = _INLINE.fullmatch(file.mime) is not None
-        return FileResponse(
+        response = FileResponse(
             path=self._services.media.path(file),
             mime=file.mime if harmless else "application/octet-stream",
             etag=f'"{file.sha256}"',
@@ -114,3 +116,21 @@ class MediaLinks:
             policy="" if harmless and _PLAYER.fullmatch(file.mime) else _SANDBOX,
             stall_s=self._stall_s,
         )
+        return self._counted(self._services.directory.device(file.device_id), response)
+
+    def _counted(self, entry: Entry | None, response: ASGIApp) -> ASGIApp:
+        """A response whose bytes are traffic of a device. Raises TooManyRequests where that is used up."""
+        meter = self._services.directory.meter
+        if entry is None or not meter.limited(_TRAFFIC, entry.cid):
+            return response
+        meter.check(_TRAFFIC, entry.cid, entry.id)
+        device = entry
+
+        async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+            async def count(message: Message) -> None:
+                await send(message)
+                meter.count(_TRAFFIC, device.cid, len(message.get("body", b"")), device.id)
+
+            await response(scope, receive, count)
+
+        return counting

@@ -6,6 +6,7 @@ It knows no socket: `listener.py` and `websocket.py` own those and feed connecti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,7 @@ from wayframe.mqtt import (
     Publish,
     Reason,
     Session,
+    SessionLimits,
     Subscribe,
     Unsubscribe,
     Will,
@@ -70,6 +72,7 @@ class Broker:
         self.settings = settings
         self.limits = settings.limits
         self._directory = directory
+        self._meter = directory.meter
         self._journal = journal
         self._keeper = keeper
         self._retained = retained
@@ -117,6 +120,19 @@ class Broker:
         """Accounts came, went or moved."""
         self._chains.clear()
         self.spaces.all_changed()
+        self.limits_changed()
+
+    def limits_changed(self) -> None:
+        """Accounts were given other limits."""
+        for client in self.spaces.clients():
+            client.session.limits = self.session_limits(client.who.cid)
+            self.let_relay(client)
+
+    def session_limits(self, cid: int) -> SessionLimits:
+        """What a session of an account may hold: `mqtt_session_storage` where that is less."""
+        most = self._directory.limits.value(cid, "mqtt_session_storage") if not self._meter.idle else 0
+        usual = self.settings.session
+        return replace(usual, bytes=min(usual.bytes, most)) if most else usual
 
     def account_gone(self, cid: int) -> None:
         """An account was deleted: its sessions and retained messages go with it."""
@@ -161,12 +177,23 @@ class Broker:
         who = client.who
         if not who.publishes(topic):
             return Reason.NO_MATCHING_SUBSCRIBERS, 0
+        if not self._meter.idle and not self._counted(connection, who.cid):
+            return Reason.QUOTA_EXCEEDED, 0
         return Reason.SUCCESS, self.distribute(self._message(packet, who.cid), client.session)
 
     def publish_for(self, cid: int, packet: Publish) -> None:
         """Distribute a message that came by another door, in an account's name."""
         self.counters.messages_in += 1
         self.distribute(self._message(packet, cid))
+
+    def _counted(self, connection: Connection, cid: int) -> bool:
+        """Count a message where its account has limits (`mqtt_messages`). Returns whether it may go on. Before 5.0
+        nothing says so: the connection ends. Raises MqttError."""
+        if (shut := self._meter.shut("mqtt_messages", cid)) is None:
+            self._meter.count("mqtt_messages", cid, 1)
+        elif connection.version != V5:
+            raise MqttError(Reason.QUOTA_EXCEEDED, shut.reason)
+        return shut is None
 
     def find_route(self, connection: Connection, raw_topic: bytes) -> None:
         """The short way for what a client publishes, if there is one (its token is not limited: `let_relay`)."""
@@ -199,6 +226,7 @@ class Broker:
         connection = client.connection
         if connection is not None:
             may = client.version != V5 and not client.who.limited
+            may = may and not self._meter.limited("mqtt_messages", client.who.cid)
             connection.relays = self.spaces.of(client.who.cid).routes if may else None
 
     def _message(self, packet: Publish | Will, cid: int) -> Message:
@@ -273,7 +301,7 @@ class Broker:
         if not may:
             return self.settings.refusal, None, False
         before = client.subscriptions.get(wish.filter)
-        if before is None and len(client.subscriptions) >= self.settings.subscriptions:
+        if before is None and not self._may_subscribe(client):
             return Reason.QUOTA_EXCEEDED, None, False
         if parsed.share is not None and wish.no_local:
             raise ProtocolError("a shared subscription cannot be no-local")
@@ -288,6 +316,15 @@ class Broker:
             self.spaces.remove(before)
         client.subscriptions[wish.filter] = subscription
         return Reason(qos), subscription, before is None
+
+    def _may_subscribe(self, client: Client) -> bool:
+        """Whether there is room for one more subscription of a client."""
+        if len(client.subscriptions) >= self.settings.subscriptions:
+            return False
+        full = self._directory.limits.no_room("mqtt_subscriptions", client.who.cid, self.spaces.subscriptions)
+        if full:
+            log.info("mqtt_subscription_refused", client=client.session.client_id[:80], reason=full)
+        return not full
 
     @staticmethod
     def _wants_retained(subscription: Subscription, new: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -68,6 +69,7 @@ class MqttDoor:
             keeper=self.keeper,
             states=(state, sessions),
             family=directory.visible_accounts,
+            no_room=partial(directory.limits.no_room, "mqtt_retained_storage"),
             clock=clock,
             outbox=lambda: self.broker.outbox,
         )
@@ -99,6 +101,7 @@ class MqttDoor:
         self._bus.attach(self.broker)
         self._bus.listen("flespi/log/platform/tokens/+/updated", self._token_changed)
         self._bus.listen("flespi/log/platform/subaccounts/+/#", self._accounts_changed)
+        self._bus.listen("flespi/log/platform/limits/+/#", self._limits_changed)
         self._bus.listen("flespi/state/gw/+/+/groups", self._groups_changed)
 
     async def start(self) -> None:
@@ -131,6 +134,9 @@ class MqttDoor:
         *_, account, what = event.topic.split("/")
         if what == "deleted":
             self.broker.account_gone(int(account))
+
+    def _limits_changed(self, event: Event) -> None:
+        self.broker.limits_changed()
 
     def _groups_changed(self, event: Event) -> None:
         self.broker.spaces.all_changed()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from wayframe.model import Forbidden, Ids, TooManyRequests, Unauthorized
+from wayframe.model import Blocked, Forbidden, Ids, TokenEnded, TooManyRequests, Unauthorized, WayframeError
 from wayframe.model.log_codes import Log
 from wayframe.mqtt import V5, V31, Connect, Connection, Properties, Reason, Session
 from wayframe.services import Directory, token_view
@@ -25,6 +25,14 @@ _SEVEN_DAYS = 604_800
 _MAX_CLIENT_ID = 1024
 _MAX_PROPERTY = 65_535
 _ALL = 65_535
+_CODES = (
+    (TokenEnded, Reason.NOT_AUTHORIZED),
+    (Unauthorized, Reason.BAD_USER_NAME_OR_PASSWORD),
+    (Blocked, Reason.BANNED),
+    (Forbidden, Reason.NOT_AUTHORIZED),
+    (TooManyRequests, Reason.QUOTA_EXCEEDED),
+)
+"""What CONNACK says of an error: the first kind that it is of (mqtt-api.md 2)."""
 _encode = msgspec.json.Encoder().encode
 
 log = structlog.get_logger(__name__)
@@ -60,6 +68,7 @@ class Reception:
             if client_id != packet.client_id:
                 said["assigned_client_identifier"] = client_id
             _check_will(packet, who)
+            self._check_room(client_id, who)
         except _Refused as refused:
             self._refuse(connection, packet, refused)
         else:
@@ -79,15 +88,9 @@ class Reception:
         """Who it is. Raises _Refused with the codes of mqtt-api.md 2."""
         try:
             return self._authenticate(connection, packet)
-        except Unauthorized as error:
-            over = "expired" in error.reason or "disabled" in error.reason
-            reason = Reason.NOT_AUTHORIZED if over else Reason.BAD_USER_NAME_OR_PASSWORD
+        except WayframeError as error:
+            reason = next((code for kind, code in _CODES if isinstance(error, kind)), Reason.UNSPECIFIED_ERROR)
             raise _Refused(reason, error.reason) from None
-        except Forbidden as error:
-            reason = Reason.BANNED if "blocked" in error.reason else Reason.NOT_AUTHORIZED
-            raise _Refused(reason, error.reason) from None
-        except TooManyRequests as error:
-            raise _Refused(Reason.QUOTA_EXCEEDED, error.reason) from None
 
     def _authenticate(self, connection: Connection, packet: Connect) -> Principal:
         """The three spellings of mqtt-api.md 2. Raises Unauthorized, Forbidden, TooManyRequests."""
@@ -105,6 +108,14 @@ class Reception:
             return self._broker.principal(directory.authenticate_short(int(username), password, source))
         raise failure or Unauthorized("no token: it goes into the user name or the password")
 
+    def _check_room(self, client_id: str, who: Principal) -> None:
+        """A new session needs room within the limits of the accounts. Raises _Refused."""
+        spaces = self._broker.spaces
+        if client_id not in spaces.of(who.cid).clients:
+            sentence = self._directory.limits.no_room("mqtt_sessions", who.cid, spaces.sessions)
+            if sentence:
+                raise _Refused(Reason.QUOTA_EXCEEDED, sentence, who)
+
     # --- welcome ------------------------------------------------------------------------------------------------
 
     def _welcome(
@@ -114,7 +125,9 @@ class Reception:
         client = self._taken_up(client_id, packet, who)
         present = client is not None
         if client is None:
-            session = Session(self._ids.next(), who.cid, client_id, broker.settings.session, broker.counters.drops)
+            session = Session(
+                self._ids.next(), who.cid, client_id, broker.session_limits(who.cid), broker.counters.drops
+            )
             client = Client(session, who, packet.version, broker.now())
             broker.spaces.place(client)
         client.who, client.version, client.source = who, packet.version, connection.source
@@ -123,6 +136,7 @@ class Reception:
         connection.who = client
         connection.expiry = client.expiry = _expiry(packet)
         session = client.session
+        session.limits = broker.session_limits(who.cid)
         if client.expiry and session.store is None:
             session.store = self._keeper
         elif not client.expiry and session.store is not None:

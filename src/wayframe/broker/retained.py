@@ -62,12 +62,14 @@ class Retained:
         keeper: Keeper,
         states: Sequence[StateSource],
         family: Callable[[int], frozenset[int]],
+        no_room: Callable[[int, Callable[[int], int], int], str],
         clock: Clock,
         outbox: Callable[[], Outbox],
     ) -> None:
         self._keeper = keeper
         self._states = states
         self._family = family
+        self._no_room = no_room
         self._clock = clock
         self._outbox = outbox
         self._trees: dict[int, _Node] = {}
@@ -83,7 +85,7 @@ class Retained:
 
     def put(self, message: Message) -> None:
         """A client published with RETAIN: kept, or removed by an empty payload (3.3.1.3)."""
-        if self._place(message):
+        if self._place(message, limited=True):
             self._keeper.retain(message.cid, message.topic, message if message.payload else None)
 
     def clear(self, cid: int, topic: str) -> None:
@@ -117,8 +119,12 @@ class Retained:
         self._place(message)
         self._over(message)
 
-    def _place(self, message: Message) -> bool:
-        """Whether something changed."""
+    def _place(self, message: Message, *, limited: bool = False) -> bool:
+        """Whether something changed.
+
+        Args:
+            limited: whether the limits of accounts count.
+        """
         cid = message.cid
         path = [self._trees.setdefault(cid, _Node())]
         levels = message.topic.split("/")
@@ -127,7 +133,9 @@ class Retained:
         before = self._find(path[0], levels)
         count = self._counts.get(cid, 0) + (before is None)
         held = self._bytes.get(cid, 0) + _cost(message) - (_cost(before) if before is not None else 0)
-        if count > _MOST or held > _MOST_BYTES:
+        more = held - self._bytes.get(cid, 0)
+        full = limited and more > 0 and self._no_room(cid, self._held, more)
+        if count > _MOST or held > _MOST_BYTES or full:
             self.refused += 1
             log.warning("mqtt_not_retained", cid=cid, topic=message.topic[:200], messages=count, bytes=held)
             return False
@@ -137,6 +145,10 @@ class Retained:
             node = node.children.setdefault(level, _Node())
         node.message = message
         return True
+
+    def _held(self, cid: int) -> int:
+        """Bytes of an account by itself."""
+        return self._bytes.get(cid, 0)
 
     @staticmethod
     def _find(node: _Node | None, levels: list[str]) -> Message | None:

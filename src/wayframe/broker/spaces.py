@@ -18,11 +18,13 @@ _PLANS = 200_000
 class Space:
     """One account's subscriptions and clients."""
 
-    __slots__ = ("cid", "clients", "plans", "routes", "tree")
+    __slots__ = ("cid", "clients", "plans", "routes", "subscriptions", "tree")
 
     def __init__(self, cid: int) -> None:
         self.cid = cid
         self.tree: TopicTree[Subscription] = TopicTree()
+        self.subscriptions = 0
+        """In the tree."""
         self.clients: dict[str, Client] = {}
         """By client identifier."""
         self.plans: dict[str, Plan] = {}
@@ -83,18 +85,30 @@ class Spaces:
         """Every client of every account."""
         return (client for space in self for client in list(space.clients.values()))
 
+    def sessions(self, cid: int) -> int:
+        """Sessions of an account, without those of its subaccounts."""
+        space = self._spaces.get(cid)
+        return len(space.clients) if space is not None else 0
+
+    def subscriptions(self, cid: int) -> int:
+        """Subscriptions of an account, without those of its subaccounts."""
+        space = self._spaces.get(cid)
+        return space.subscriptions if space is not None else 0
+
     # --- subscriptions ------------------------------------------------------------------------------------------
 
     def add(self, subscription: Subscription) -> None:
         """Hang a subscription in its tree. Raises `InvalidFilter`."""
         space = self.of(subscription.client.who.cid)
         space.tree.add(subscription.topic, subscription)
+        space.subscriptions += 1
         self.changed(space.cid)
 
     def remove(self, subscription: Subscription) -> None:
         """Take it away."""
         space = self.of(subscription.client.who.cid)
         space.tree.remove(subscription.topic, subscription)
+        space.subscriptions -= 1
         self.changed(space.cid)
 
     def changed(self, cid: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -61,6 +62,12 @@ class Listening:
 
     channel: Channel
     server: asyncio.Server
+    open: int = 0
+    """Signalling connections over it."""
+    refused: int = 0
+    """Connections refused since that was logged."""
+    told_at: float = -math.inf
+    """When it was logged last, in seconds of the event loop."""
 
     @property
     def port(self) -> int:
@@ -202,6 +209,32 @@ class Gateway:
         )
 
     # --- sessions -----------------------------------------------------------------------------------------------
+
+    def no_room(self, listening: Listening) -> str:
+        """Why a channel takes no further connection: a limit of its account; empty if it does."""
+        directory, channel = self.services.directory, listening.channel
+        if directory.meter.idle:
+            return ""
+        most = directory.limits.value(channel.cid, "channel_connections")
+        if most and listening.open >= most:
+            return f"channel {channel.id} has all the connections it may have: `channel_connections` is {most}"
+        return self.used_up(channel)
+
+    def used_up(self, channel: Channel) -> str:
+        """Which rate of a channel is used up; empty for none."""
+        for name in ("channel_traffic", "channel_messages"):
+            if (shut := self.services.directory.meter.shut(name, channel.cid, channel.id)) is not None:
+                return shut.reason
+        return ""
+
+    def count_traffic(self, channel_id: int, size: int) -> str:
+        """Count bytes of a connection over a channel. Returns why it has to end, if it has to."""
+        entry = self.services.directory.find(CHANNELS, channel_id)
+        if entry is None:
+            return ""
+        assert isinstance(entry.item, Channel)
+        self.services.directory.meter.count("channel_traffic", entry.cid, size, channel_id)
+        return self.used_up(entry.item)
 
     def open_session(self, listening: Listening, local_host: str) -> DeviceSession:
         """A new session for a connection of a channel."""

@@ -143,11 +143,20 @@ class MediaPeer(Peer):
             channel.feed.tick(now)
         if self._channels and self._kind is MediaKind.LIVE and now - self._heard > _SILENCE_S:
             self.end(17, f"no live data for {_SILENCE_S:.0f} s")
-        self._plenty = self.received_bytes - self._ticked_bytes > _PLENTY
+        came = self.received_bytes - self._ticked_bytes
+        self._plenty = came > _PLENTY
         self._ticked_bytes = self.received_bytes
+        if not self._gateway.services.directory.meter.idle:
+            self._count(came)
         self._next_tick = self._loop.time() + _TICK_S
         if self._file < 0:
             self.wake_at(_TICK_S)
+
+    def _count(self, size: int) -> None:
+        """Count what came since the last look as traffic of its channel."""
+        request = next((channel.request for channel in self._channels.values()), None)
+        if request is not None and (reason := self._gateway.count_traffic(request.channel_id, size)):
+            self.end(21, reason)
 
     def lost(self, reason: str) -> None:
         self._gateway.rounds.remove(self)

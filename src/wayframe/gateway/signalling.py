@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .gateway import Gateway, Listening
 
 _DEFAULT_OFFSET_S = 8 * 3600
+_TELL_S = 10.0
+"""Connections that a limit refuses are logged so often at most, together."""
 _UNNOTED_BYTES = 4096
 """Bytes of traffic of a connection that wait until its device is known."""
 
@@ -77,12 +79,40 @@ class SignallingPeer(Peer):
     def opened(self) -> None:
         self.connection_id = self._gateway.ids.next()
         self.log = self.log.bind(connection=self.connection_id, channel=self._listening.channel.id)
-        self._session = self._gateway.open_session(self._listening, self.local_host)
         self._gateway.peers.add(self)
+        refusal = self._gateway.no_room(self._listening)
+        self._listening.open += 1
+        if refusal:
+            self._turn_away(refusal)
+            return
+        self._session = self._gateway.open_session(self._listening, self.local_host)
         self._channel_log(Log.CHANNEL_CONNECTED, {})
         self._pump()
 
+    def _turn_away(self, reason: str) -> None:
+        """The channel's account has a limit. Logged now and then only: devices come again and again."""
+        listening, now = self._listening, self._loop.time()
+        listening.refused += 1
+        if now - listening.told_at > _TELL_S:
+            fields: dict[str, Json] = {"error_text": reason, "count": listening.refused, "close_code": 21}
+            listening.refused, listening.told_at = 0, now
+            self._channel_log(Log.CHANNEL_ERROR, fields)
+        self.end(21, reason)
+
+    def _count(self, size: int) -> bool:
+        """Count traffic, where the channel's account has limits. Returns whether the connection may go on."""
+        if self._gateway.services.directory.meter.idle:
+            return True
+        reason = self._gateway.used_up(self._listening.channel)
+        if reason:
+            self._turn_away(reason)
+            return False
+        self._gateway.count_traffic(self._listening.channel.id, size)
+        return True
+
     def received(self, data: bytes) -> None:
+        if not self._count(len(data)):
+            return
         self._note_traffic(data, received=True)
         if self._session is not None:
             self._session.receive(data, self._gateway.clock.now())
@@ -97,6 +127,8 @@ class SignallingPeer(Peer):
     def send(self, data: bytes) -> None:
         if data:
             self._note_traffic(data, received=False)
+            if not self._gateway.services.directory.meter.idle:
+                self._gateway.count_traffic(self._listening.channel.id, len(data))
         super().send(data)
 
     def _note_traffic(self, data: bytes, *, received: bool) -> None:
@@ -119,8 +151,11 @@ class SignallingPeer(Peer):
             traffic.note(owner, data, received=received, source=self.source, timestamp=when)
 
     def lost(self, reason: str) -> None:
-        self._session = None
+        began, self._session = self._session is not None, None
+        self._listening.open -= 1
         self._gateway.peers.discard(self)
+        if not began:  # it was turned away
+            return
         counters = self._counters()
         self._channel_log(Log.CHANNEL_CLOSED, {**counters, "close_code": self.close_code, "error_text": reason})
         entry, self._entry = self._entry, None
@@ -194,6 +229,8 @@ class SignallingPeer(Peer):
         if entry is None:
             return
         self._messages += len(event.messages)
+        channel, meter = self._listening.channel, self._gateway.services.directory.meter
+        meter.count("channel_messages", channel.cid, len(event.messages), channel.id)
         durable = self._gateway.services.history.deliver(entry, event.messages, self._extra())
         durable.add_done_callback(partial(self._stored, event.token))
 

@@ -2,11 +2,13 @@
 
 from .errors import (
     BadRequest,
+    Blocked,
     Conflict,
     Forbidden,
     MethodNotAllowed,
     NotFound,
     StorageFull,
+    TokenEnded,
     TooLarge,
     TooManyRequests,
     Unauthorized,
@@ -33,8 +35,8 @@ from .nouns import (
 from .time import Clock, Ids, MicrosecondIds, SystemClock
 
 __all__ = [
-    "AccessType", "Account", "BadRequest", "Channel", "Clock", "Command", "CommandStage", "Conflict", "ConnectionInfo",
-    "Device", "Event", "Forbidden", "Ids", "Json", "LogRecord", "MediaFile", "MediaState", "MethodNotAllowed",
-    "MicrosecondIds", "NotFound", "OriginType", "StorageFull", "StoredMessage", "SystemClock", "Token", "TooLarge",
-    "TooManyRequests", "Unauthorized", "Unavailable", "WayframeError",
+    "AccessType", "Account", "BadRequest", "Blocked", "Channel", "Clock", "Command", "CommandStage", "Conflict",
+    "ConnectionInfo", "Device", "Event", "Forbidden", "Ids", "Json", "LogRecord", "MediaFile", "MediaState",
+    "MethodNotAllowed", "MicrosecondIds", "NotFound", "OriginType", "StorageFull", "StoredMessage", "SystemClock",
+    "Token", "TokenEnded", "TooLarge", "TooManyRequests", "Unauthorized", "Unavailable", "WayframeError",
 ]  # fmt: skip

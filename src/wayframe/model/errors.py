@@ -41,10 +41,18 @@ class Unauthorized(WayframeError):
     status = code = 401
 
 
+class TokenEnded(Unauthorized):
+    """A token that was good: it is disabled, or its time is over."""
+
+
 class Forbidden(WayframeError):
     """The token lacks the right."""
 
     status = code = 403
+
+
+class Blocked(Forbidden):
+    """The account is blocked."""
 
 
 class NotFound(WayframeError):

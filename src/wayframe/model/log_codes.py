@@ -46,6 +46,9 @@ class Log(Enum):
     CHANNEL_UNKNOWN_IDENT = LogCode(
         104, "unknown_ident", "connection with an unknown ident refused", "warning", entity=_CHANNEL
     )
+    LIMIT_REACHED = LogCode(
+        200, "limit_reached", "a limit is reached: its door is shut for a while", "warning", entity=_CUSTOMER
+    )
     DEVICE_CONNECTED = LogCode(300, "connected", "device connected", entity=_DEVICE)
     DEVICE_DISCONNECTED = LogCode(301, "disconnected", "device disconnected", "notice", entity=_DEVICE)
     DEVICE_NOTE = LogCode(302, "note", "device protocol event", entity=_DEVICE)

@@ -45,12 +45,23 @@ class RestApi:
 
     async def answer(self, match: Match, request: Request) -> Response:
         """The same where the route is known."""
+        call: Call | None = None
         try:
-            return respond(await match.route.handler(self.open(match, request)))
+            call = self.open(match, request)
+            response = respond(await match.route.handler(call))
         except WayframeError as error:
-            return refuse(error)
+            response = refuse(error)
         except Exception:
-            return refuse(self.failure(request))
+            response = refuse(self.failure(request))
+        if call is not None and not match.route.open:
+            self.count_traffic(call.caller, request, response)
+        return response
+
+    def count_traffic(self, caller: Caller, request: Request, response: Response) -> None:
+        """Count the bytes of a call, where its account has limits (`api_traffic`)."""
+        meter = self.services.directory.meter
+        if not meter.idle:
+            meter.count("api_traffic", caller.token.cid, len(request.body) + len(response.body))
 
     def open(self, match: Match, request: Request) -> Call:
         """Authenticate a request. Raises Unauthorized, Forbidden, TooManyRequests, BadRequest."""
@@ -64,7 +75,10 @@ class RestApi:
         token = request.token or directory.authenticate(headers.get("authorization", ""), request.source)
         now = self._clock.monotonic()
         self._limiter.take(token.id, now)
-        directory.limits.count_call(token.cid, now)
+        if not directory.meter.idle:
+            directory.meter.check("api_traffic", token.cid)
+            directory.meter.check("api_calls", token.cid)
+            directory.meter.count("api_calls", token.cid, 1)
         return directory.caller(
             token,
             cid=request.account(),

@@ -113,7 +113,9 @@ class GalleryApi:
     async def answer(self, call: GalleryCall, match: GalleryMatch) -> Response:
         """The response of a route that has a handler. Raises WayframeError."""
         assert match.route.handler is not None, f"{match.route.path} is answered by the door"
-        return await match.route.handler(call)
+        response = await match.route.handler(call)
+        self.rest.count_traffic(call.caller, call.request, response)
+        return response
 
     async def hooks(self, request: Request, rest: tuple[str, ...]) -> Response:
         """What follows `/api/hooks`. Raises WayframeError."""

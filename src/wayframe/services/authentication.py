@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 
-from wayframe.model import Account, Clock, Forbidden, Token, Unauthorized, WayframeError
+from wayframe.model import Account, Blocked, Clock, Forbidden, Token, TokenEnded, Unauthorized, WayframeError
 from wayframe.storage.secret import SecretError
 
 from .entries import Entry
@@ -150,10 +150,10 @@ class Authentication:
 
     def _refusal(self, token: Token) -> WayframeError | None:
         if not token.enabled:
-            return Unauthorized("this token is disabled")
+            return TokenEnded("this token is disabled")
         if self._end(token) <= self._clock.now():
-            return Unauthorized("this token has expired")
-        return Forbidden("this account is blocked") if self.blocked(token.cid) else None
+            return TokenEnded("this token has expired")
+        return Blocked("this account is blocked") if self.blocked(token.cid) else None
 
     def blocked(self, cid: int) -> bool:
         """Whether an account or one above it is blocked, or gone."""

@@ -61,6 +61,7 @@ from .kinds import (
 )
 from .limits import Limits
 from .memory import Memory
+from .meter import Meter
 from .rules import new_key, token_end
 from .selection import choose, groups_of, select, select_part
 
@@ -106,6 +107,8 @@ class Directory:
         limits.accounts = self._all_accounts
         self.limits = Limits(self._memory)
         """What accounts may have at most."""
+        self.meter = Meter(self.limits, journal, clock)
+        """What they use a minute."""
         self._authentication = Authentication(self._memory.of(TOKENS), self._memory.of(CUSTOMER), keys, clock)
         self._tokens.on_placed = self._authentication.add
         self._tokens.on_displaced = self._token_displaced

@@ -5,15 +5,13 @@ A limit covers an account with its subaccounts: whoever is limited cannot have m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from wayframe.model import Account, Forbidden, TooManyRequests
-from wayframe.model.limits import COUNTED, Limit
+from wayframe.model import Account, Forbidden
+from wayframe.model.limits import COUNTED, ENFORCED, Limit
 
 from .entries import LIMITS
 from .memory import Memory
-
-_MINUTE = 60.0
 
 
 class Limits:
@@ -21,15 +19,28 @@ class Limits:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._calls: dict[int, tuple[float, int]] = {}
+        self.sets = memory.of(LIMITS)
+        """Every set of limits; empty: nobody is limited."""
+
+    @property
+    def version(self) -> int:
+        """Another number after every change of accounts and limits."""
+        return self._memory.account_changes
+
+    def given(self, cid: int) -> Iterator[tuple[Account, Limit]]:
+        """An account and those above it that were given limits, nearest first, with those."""
+        for account in self._memory.lineage(cid):
+            if (given := self._given_to(account)) is not None:
+                yield account, given
+
+    def _given_to(self, account: Account) -> Limit | None:
+        entry = self._memory.find(LIMITS, account.limit_id) if account.limit_id else None
+        return entry.item if entry is not None and isinstance(entry.item, Limit) else None
 
     def of(self, account: Account) -> Mapping[str, int]:
         """The limits an account was given, by name; one that is not there does not limit."""
-        entry = self._memory.find(LIMITS, account.limit_id) if account.limit_id else None
-        if entry is None:
-            return {}
-        assert isinstance(entry.item, Limit)
-        return entry.item.counts
+        given = self._given_to(account)
+        return given.counts if given is not None else {}
 
     def value(self, cid: int, name: str) -> int:
         """The strictest of a limit over an account and those above it; 0: none."""
@@ -62,26 +73,16 @@ class Limits:
             if limit and self._memory.count_of(entity, account.id) >= limit:
                 raise Forbidden(f"account {account.id} has as many {entity} as it may have: `{name}` is {limit}")
 
-    def count_call(self, cid: int, now: float) -> None:
-        """Count a REST call of an account and of those above it. Raises `TooManyRequests` past `api_calls` a minute.
+    def no_room(self, name: str, cid: int, held: Callable[[int], int], more: int = 1) -> str:
+        """Why an account may not have `more` of something; empty if it may.
 
         Args:
-            now: seconds that never go back.
+            held: what an account has by itself, without its subaccounts.
         """
-        if not self._memory.of(LIMITS):
-            return
-        limited = [(account.id, limit) for account in self._memory.lineage(cid)
-                   if (limit := self.of(account).get("api_calls", 0))]  # fmt: skip
-        for account_id, limit in limited:
-            since, calls = self._window(account_id, now)
-            if calls >= limit:
-                raise TooManyRequests(
-                    f"account {account_id} has made {limit} calls within a minute: `api_calls`", since + _MINUTE - now
-                )
-        for account_id, _ in limited:
-            since, calls = self._window(account_id, now)
-            self._calls[account_id] = (since, calls + 1)
-
-    def _window(self, account_id: int, now: float) -> tuple[float, int]:
-        since, calls = self._calls.get(account_id, (now, 0))
-        return (since, calls) if now < since + _MINUTE else (now, 0)
+        if not self.sets:
+            return ""
+        for account, given in self.given(cid):
+            limit = given.counts.get(name, 0)
+            if limit and sum(map(held, self._memory.family(account.id))) + more > limit:
+                return f"account {account.id} has all the {ENFORCED[name]} it may have: `{name}` is {limit}"
+        return ""

@@ -20,8 +20,8 @@ from msgspec import UNSET
 from wayframe.expressions import Environment
 from wayframe.model import (
     BadRequest,
+    Blocked,
     Clock,
-    Forbidden,
     Json,
     MediaFile,
     MediaState,
@@ -178,7 +178,7 @@ class MediaStore:
     ) -> Upload:
         """Make room for a file of one or more devices; `by` sends it. Raises `StorageFull`, `TooLarge`."""
         for entry in entries:
-            self.check_account(entry)
+            self.check_door(entry)
         limit = min([self._max_upload, *(self.quota.limit(entry.device) for entry in entries)])
         if expected is not None and expected > limit + (1 << 20):
             raise TooLarge(f"the upload has {expected} bytes, the store takes {limit}")
@@ -290,6 +290,7 @@ class MediaStore:
         else:
             await self._table.insert_of(file, facts.event)
         self._owe(file)
+        self._directory.meter.count("device_media_traffic", entry.cid, file.size, entry.id)
         if facts.by:
             self._senders[file.uuid] = facts.by
         self._count(entry.id, file.size)
@@ -529,13 +530,18 @@ class MediaStore:
         return min(self._max_upload, self.quota.limit(entry.device))
 
     def check_account(self, entry: Entry) -> None:
-        """Raises `Forbidden` where the account of a device is blocked: nothing is taken for it."""
+        """Raises `Blocked` where the account of a device is blocked: nothing is taken for it."""
         if self._directory.blocked(entry.cid):
-            raise Forbidden(f"the account of device {entry.id} is blocked", item_id=entry.id)
+            raise Blocked(f"the account of device {entry.id} is blocked", item_id=entry.id)
+
+    def check_door(self, entry: Entry) -> None:
+        """The same, and `TooManyRequests` where its traffic is used up: no transfer may begin."""
+        self.check_account(entry)
+        self._directory.meter.check("device_media_traffic", entry.cid, entry.id)
 
     def check_room(self, entry: Entry, size: int) -> None:
         """Refuse a transfer before its bytes come if it is bound to fail. Raises as `make_room`, and `TooLarge`."""
-        self.check_account(entry)
+        self.check_door(entry)
         self.quota.check_disk(size)
         limit = self.largest(entry)
         if size > limit:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wayframe.model import Account
 
-from .entries import CUSTOMER, SUBACCOUNTS, Entry, Item
+from .entries import CUSTOMER, LIMITS, SUBACCOUNTS, Entry, Item
 from .kinds import Kind
 
 
@@ -23,11 +23,12 @@ class Memory:
         self._items[SUBACCOUNTS] = self._items[CUSTOMER]
         self._counts: Counter[tuple[str, int]] = Counter()
         self._families: dict[int, frozenset[int]] = {}
+        self.account_changes = 0
+        """Counts changes of accounts and limits."""
 
     def place(self, entity: str, item: Item) -> Entry:
         """Put an item in its place, keeping the view object of one that was there."""
-        if self._items[entity] is self._items[CUSTOMER]:
-            self._families.clear()
+        self._note(entity)
         kind, entry = self.kinds[entity], self._items[entity].get(item.id)
         if entry is not None:
             self._counts[entity, entry.cid] -= 1
@@ -48,10 +49,17 @@ class Memory:
         kind.placed(item)
         return entry
 
-    def drop(self, entity: str, item_id: int) -> None:
-        """Forget an item."""
+    def _note(self, entity: str) -> None:
+        """Something of a kind is about to change."""
         if self._items[entity] is self._items[CUSTOMER]:
             self._families.clear()
+            self.account_changes += 1
+        elif entity == LIMITS:
+            self.account_changes += 1
+
+    def drop(self, entity: str, item_id: int) -> None:
+        """Forget an item."""
+        self._note(entity)
         entry = self._items[entity].pop(item_id, None)
         if entry is not None:
             self._counts[entity, entry.cid] -= 1

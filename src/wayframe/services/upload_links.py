@@ -143,7 +143,7 @@ class UploadLinks:
         event = await self._table.get(event_key) if entry is not None else None
         if entry is None or event is None or event.state is EventState.DELETED:
             raise LinkEnded("what this upload link was for has been deleted")
-        self._media.check_account(entry)
+        self._media.check_door(entry)
         by: dict[str, Json] = {("token_id" if token_id > 0 else "user_id"): abs(token_id)} if token_id else {}
         return Opened(entry, event, claims.get("kind") == "thumbnail", min(limit, self._media.largest(entry)), by)
 

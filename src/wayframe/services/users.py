@@ -14,9 +14,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from wayframe.model import (
     AccessType,
     BadRequest,
+    Blocked,
     Clock,
     Conflict,
-    Forbidden,
     Json,
     NotFound,
     Token,
@@ -239,7 +239,7 @@ class Users:
 
     def _refuse_blocked(self, user: User) -> None:
         if self._directory.blocked(user.cid):
-            raise Forbidden("this account is blocked")
+            raise Blocked("this account is blocked")
 
     async def _hash(self, password: str) -> str:
         async with self._hashing:
