@@ -188,6 +188,17 @@ def test_certificate_files_for_another_name(monkeypatch: pytest.MonkeyPatch) -> 
     assert (certificate().state, "video.example.com" in certificate().found) == (State.FAIL, True)
 
 
+def test_certificate_files_of_a_stranger_for_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said first, though nobody here knows the authority either."""
+    _files(monkeypatch, "other.example.com", time.time())
+    assert (certificate().state, "is not for video.example.com" in certificate().found) == (State.FAIL, True)
+
+
+def test_certificate_files_of_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    _files(monkeypatch, "video.example.com", time.time() + 2 * 86400)
+    assert (certificate().state, "not yet valid" in certificate().found) == (State.FAIL, True)
+
+
 def test_certificate_files_that_have_expired(monkeypatch: pytest.MonkeyPatch) -> None:
     _files(monkeypatch, "video.example.com", time.time() - 500 * 86400)
     assert (certificate().state, "has expired" in certificate().found) == (State.FAIL, True)

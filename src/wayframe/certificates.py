@@ -229,9 +229,12 @@ def refusal(server: ssl.SSLContext, name: str, authority: Path | None) -> str:
     """Why a client would refuse this server under this name; empty if it would not. Nothing leaves this process.
 
     Args:
-        authority: PEM file of the only authority the client trusts; None: those this machine trusts.
+        authority: PEM file of the only certificate the client trusts, an authority's or the server's own; None: those
+            this machine trusts.
     """
     client = ssl.create_default_context(cafile=authority)
+    if authority is not None:
+        client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         client.wrap_bio(to_client, to_server, server_hostname=name),

@@ -379,13 +379,16 @@ def _certificate(settings: Settings) -> Iterator[Check]:
     ends = certificate.not_valid_after_utc
     found = f"{files[0]}, for {host}, until {ends.date().isoformat()}"
     authority = None if settings.tls_certificate else settings.tls_dir / "ca.pem"
+    fault = refusal(context, host, files[0])  # what is wrong with it whoever signed it
     reason = refusal(context, host, authority)
     if ends <= datetime.now(UTC):
         advice = "start the node, which renews it" if authority else "renew it"
         yield Check(name, State.FAIL, f"{files[0]} has expired on {ends.date().isoformat()}", advice)
-    elif "mismatch" in reason:
+    elif "mismatch" in fault:
         advice = f"`wayframe tls init --name {host}`" if authority else "correct public_url, or get one for that name"
         yield Check(name, State.FAIL, f"{files[0]} is not for {host}, the host of public_url", advice)
+    elif fault:
+        yield Check(name, State.FAIL, f"{found}: every client refuses it ({fault})", "see to the clock, or get another")
     elif reason and authority is None:
         advice = "give the whole chain in tls_certificate (fullchain.pem); if the authority is your own, install it"
         yield Check(name, State.WARN, f"{found}: this machine refuses it ({reason})", advice)
