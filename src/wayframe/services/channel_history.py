@@ -25,7 +25,9 @@ from .idents import Idents
 _STATE = "channel.hidden."
 _MOST_HIDDEN = 1000
 """Deletions a channel remembers; each is forgotten when what it hides is past the channel's time anyway."""
-_PAGE = 2000
+_PAGE = 2_000
+_LARGEST_PAGE = 20_000
+"""Of many devices: to name them costs the same for a page of any size."""
 
 
 class Hidden(NamedTuple):
@@ -67,8 +69,9 @@ class ChannelHistory:
         shows = {entry.id: self._rule(entry, devices, now) for entry in channels}
         oldest = min((now - _ttl(entry) for entry in channels), default=now)
         found: list[dict[str, Json]] = []
+        page = min(max(_PAGE, len(devices) // 5), _LARGEST_PAGE)
         async for rows in self._messages.scan(
-            sorted(devices), query.from_, query.to, query.reverse, _PAGE, arrived=oldest
+            sorted(devices), query.from_, query.to, query.reverse, page, arrived=oldest
         ):
             for row in rows:
                 if row.server_timestamp < oldest:

@@ -25,7 +25,7 @@ from .traffic import Traffic
 
 _STRANGERS = 1000
 """Idents without a device that a channel remembers; the one that knocked longest ago makes room."""
-_SLICE = 5000
+_SLICE = 500
 """Idents shown before other work gets its turn."""
 
 
@@ -173,7 +173,10 @@ class Idents:
 
 def _with(entry: Entry, channel_id: int) -> list[Json]:
     """The channels a device came over, with one more."""
-    return [{"id": each} for each in sorted({channel_id, *(shown["id"] for shown in entry.view["channels"])})]
+    known: list[Json] = entry.view["channels"]
+    if {"id": channel_id} in known:
+        return known
+    return [{"id": each} for each in sorted([channel_id, *(shown["id"] for shown in entry.view["channels"])])]
 
 
 def _view(one: SeenIdent, device: Entry | None, established: Sequence[float]) -> dict[str, Any]:
