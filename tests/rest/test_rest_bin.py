@@ -114,6 +114,17 @@ def test_geofences(house: InsideHouse) -> None:
     assert found[-1] == {"id": made[1]["id"], "geometry": {"width": 0.1}}
 
 
+def test_patch_moves_or_resizes_an_area_or_puts_another_in_its_place(house: InsideHouse) -> None:
+    path = f"/gw/geofences/{house.result('POST', '/gw/geofences', [{'geometry': CIRCLE}])[0]['id']}"
+    (moved,) = house.result("PATCH", path, {"geometry": {"radius": 7, "center": {"lat": 3}}})
+    assert moved["geometry"] == {**CIRCLE, "radius": 7, "center": {**CIRCLE["center"], "lat": 3}}
+    polygon = {"type": "polygon", "path": [{"lat": 0, "lon": 0}, {"lat": 1, "lon": 0}, {"lat": 0, "lon": 1}]}
+    assert house.result("PATCH", path, {"geometry": polygon})[0]["geometry"] == polygon
+    assert house.result("PATCH", path, {"name": "same"})[0]["geometry"] == polygon
+    assert "geometry" in house.refusal("PUT", path, {"geometry": {"radius": 7}}, status=400)
+    assert "center" in house.refusal("PATCH", path, {"geometry": {"type": "circle"}}, status=400)
+
+
 @pytest.mark.parametrize(
     "geometry",
     [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from wayframe.model import BadRequest, OriginType
+import msgspec
+
+from wayframe.model import BadRequest, Json, OriginType
 from wayframe.model.items import Geofence, Group
 from wayframe.storage import ItemTables
 
+from ..bodies import merge
 from ..entries import GEOFENCES, GROUPS
 from ..item_bodies import GeofenceBody, GroupBody
+from ..rules import replaced
 from .kind import Kind
 
 _GROUP_FIELDS = ("id", "cid", "name", "color", "metadata")
@@ -30,6 +34,17 @@ class GeofenceKind(Kind[Geofence]):
             GEOFENCES, OriginType.GEOFENCE, tables.geofences, Geofence, GeofenceBody, _GEOFENCE_FIELDS,
             required=["geometry"], memory={"groups": []},
         )  # fmt: skip
+
+    def changed(self, item: Geofence, body: Json, patch: bool) -> Geofence:
+        """PATCH merges into an area of the same type; an area of another type takes its place whole."""
+        geometry = body.get("geometry") if isinstance(body, dict) else None
+        if patch and isinstance(body, dict) and isinstance(geometry, dict):
+            kind = item.geometry["type"]
+            if geometry.get("type", kind) == kind:
+                body = {**body, "geometry": merge(item.geometry, geometry)}
+        fields = self.fields(body)
+        area = fields.pop("geometry", item.geometry)
+        return self.checked(msgspec.structs.replace(replaced(item, fields, patch), geometry=area))
 
     def checked(self, item: Geofence) -> Geofence:
         path = item.geometry.get("path")
