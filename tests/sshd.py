@@ -41,6 +41,20 @@ class Sshd:
             "host_key": self.host_key, "roots": [str(root)], **more,
         }  # fmt: skip
 
+    @property
+    def logins(self) -> int:
+        """How often somebody logged in since it was made."""
+        return (self.folder / "log").read_text(errors="replace").count("Accepted publickey")
+
+    def configure(self, *, read_only: bool = False) -> None:
+        """Write what the next start reads."""
+        (self.folder / "config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.folder}/host\n"
+            f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nPermitRootLogin yes\n"
+            "PasswordAuthentication no\nUsePAM no\nPidFile none\n"
+            f"Subsystem sftp internal-sftp{' -R' if read_only else ''}\nMaxStartups 100\n"
+        )
+
     def start(self) -> None:
         """Listen, and wait until it does."""
         if os.getuid() == 0:
@@ -80,12 +94,8 @@ def sshd(folder: Path) -> Iterator[Sshd]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
-        "StrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nPidFile none\n"
-        "Subsystem sftp internal-sftp\nMaxStartups 100\n"
-    )
     server = Sshd(folder, port)
+    server.configure()
     server.start()
     try:
         yield server

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from inside import InsideHouse, until
 from sshd import Sshd, sshd
+from wayframe.storage import StateTable
 
 BIG = 24 << 20
 
@@ -24,7 +27,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InsideHouse]:
-    made = InsideHouse(tmp_path_factory.mktemp("house"), pull_networks="127.0.0.1/32")
+    made = InsideHouse(tmp_path_factory.mktemp("house"), pull_networks="127.0.0.0/30")
     yield made
     made.close()
 
@@ -39,11 +42,11 @@ def files(tmp_path: Path) -> Path:
 class Device:
     """A device whose files lie on the host."""
 
-    def __init__(self, house: InsideHouse, host: Sshd, root: Path, **source: Any) -> None:
+    def __init__(self, house: InsideHouse, server: Sshd, root: Path, **source: Any) -> None:
         self.house = house
         self.id = house.device(f"{root.parent.name}")
         self.base = f"/api/gallery/{self.id}"
-        answer = house.ask("PUT", f"{self.base}/source", host.source(root, **source))
+        answer = house.ask("PUT", f"{self.base}/source", server.source(root, **source))
         assert answer.status_code == 200, answer.text
 
     def scan(self) -> Any:
@@ -92,9 +95,11 @@ def test_many_callers_cause_one_transfer(house: InsideHouse, host: Sshd, files: 
     device = Device(house, host, files)
     device.scan()
     event = device.events()["a.bin"]["id"]
+    logins = host.logins
     with ThreadPoolExecutor(20) as callers:
         answers = list(callers.map(lambda _: device.pull(event).json(), range(20)))
     assert {answer["state"] for answer in answers} == {"pulled"}
+    assert host.logins == logins + 1
     assert len(house.result("GET", f"/gw/devices/{device.id}/media")) == 1
     assert house.ask("GET", f"{device.base}/events/{event}/file").content == content
     assert list((house.folder / "data" / "blobs" / "pulls").iterdir()) == []
@@ -111,6 +116,66 @@ def test_a_host_that_is_away_is_asked_again(house: InsideHouse, host: Sshd, file
     until(lambda: "error" in device.events()["late.txt"])
     host.start()
     until(lambda: device.events()["late.txt"]["state"] == "pulled")
+
+
+def test_the_second_host_is_asked_where_the_first_does_not_answer(house: InsideHouse, host: Sshd, files: Path) -> None:
+    device = Device(house, host, files)
+    with socket.socket() as closed:  # bound, and not listening: whoever dials it is refused
+        closed.bind(("127.0.0.2", host.port))
+        for number, first in enumerate(("127.0.0.2", "no-such-host.invalid")):
+            (files / f"{number}.txt").write_bytes(b"over the second line")
+            both = host.source(files, host=first, second_host="127.0.0.1")
+            assert house.ask("PUT", f"{device.base}/source", both).status_code == 200
+            assert device.scan() == {"success": True, "found": number + 1, "new": 1}
+            event = device.events()[f"{number}.txt"]["id"]
+            assert device.pull(event).json()["state"] == "pulled"
+        house.ask("PUT", f"{device.base}/source", host.source(files, host="127.0.0.2"))
+        assert device.scan()["success"] is False
+
+
+def test_a_host_that_shows_another_key_first_is_not_passed_over(house: InsideHouse, host: Sshd, files: Path) -> None:
+    wrong = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGBhi4WVQXb8sHF8wsRGHnFzBvbyBlaO2TzqVXgbS9ZX"
+    device = Device(house, host, files, host_key=wrong, second_host="127.0.0.1")
+    assert "another key" in device.scan()["error"]
+
+
+def test_what_was_pulled_is_deleted_there_where_that_is_wanted(house: InsideHouse, host: Sshd, files: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (files / name).write_bytes(name.encode())
+    device = Device(house, host, files, after_pull="delete")
+    device.scan()
+    found = device.events()
+    assert device.pull(found["a.txt"]["id"]).json()["state"] == "pulled"
+    until(lambda: not (files / "a.txt").exists())
+    # From a card that cannot be written: the pull is none the worse, and deleting is tried again.
+    cleaning = house.node.services.gallery.cleaning
+    host.stop()
+    host.configure(read_only=True)
+    host.start()
+    try:
+        for name in ("b.txt", "c.txt"):
+            assert device.pull(found[name]["id"]).json()["state"] == "pulled"
+        until(lambda: cleaning.waiting == 2)
+    finally:
+        host.stop()
+        host.configure()
+        host.start()
+    assert {path.name for path in files.iterdir()} == {"b.txt", "c.txt"}
+    (files / "c.txt").write_bytes(b"a new recording under the old name")
+    house.run(cleaning.look_after())
+    assert (files / "b.txt").exists()  # it is not due yet
+    house.run(due(house))
+    house.run(cleaning.load())
+    house.run(cleaning.look_after())
+    assert [path.name for path in files.iterdir()] == ["c.txt"]
+    assert cleaning.waiting == 0
+
+
+async def due(house: InsideHouse) -> None:
+    """As later: what waits to be deleted is due."""
+    state = StateTable(house.node.db)
+    for key, value in (await state.all("host-cleaning:")).items():
+        await state.put({key: json.dumps({**json.loads(value), "due": 0}).encode()})
 
 
 def test_a_host_with_another_key_gets_nothing(house: InsideHouse, host: Sshd, files: Path) -> None:

@@ -8,6 +8,7 @@ agent, no configuration file and no key of this machine takes part.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -94,14 +95,16 @@ class SftpFetcher:
                 raise FetchFailed(f"the host did not list its files within {_LISTING_S:g} s") from None
         return found
 
-    async def remove(self, access: HostAccess, path: str) -> None:
-        """Delete a file."""
+    async def remove(self, access: HostAccess, path: str, mark: str) -> None:
+        """Delete a file, if it is there and of this version. Raises `FetchFailed`."""
 
         async def nothing(host_key: str) -> None:
             """It was learned when the file was fetched."""
 
         async with self._session(access, nothing) as sftp:
-            await _within(sftp.remove(path.encode()))
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile):
+                if (await _look(sftp, path))[1] == mark:
+                    await _within(sftp.remove(path.encode()))
 
     @asynccontextmanager
     async def _session(self, access: HostAccess, learned: Learned) -> AsyncIterator[Any]:

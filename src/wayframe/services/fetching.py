@@ -77,8 +77,8 @@ class Fetcher(Protocol):
         """The files below the roots: those the host's own list names, if there is one, else all. Raises
         `FetchFailed`."""
 
-    async def remove(self, access: HostAccess, path: str) -> None:
-        """Delete a file. Raises `FetchFailed`."""
+    async def remove(self, access: HostAccess, path: str, mark: str) -> None:
+        """Delete a file, if it is there and of this version. Raises `FetchFailed`."""
 
 
 def plain_name(name: str) -> bool:

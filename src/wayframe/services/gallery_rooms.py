@@ -30,6 +30,7 @@ from .gallery import Gallery
 from .harvesting import Harvests
 from .hook_calls import HookCalls
 from .hooks import Hooks
+from .host_cleaning import HostCleaning
 from .journal import Journal
 from .links import Links
 from .listings import Listings
@@ -70,6 +71,7 @@ class GalleryRooms:
     links: UploadLinks
     keys: UploadKeys
     pulls: Pulls
+    cleaning: HostCleaning
     listings: Listings
     harvests: Harvests
     hooks: Hooks
@@ -90,6 +92,7 @@ class GalleryRooms:
         repaired = await self.events.load()
         await self.hooks.load()
         await self.pulls.load()
+        await self.cleaning.load()
         await self.harvests.load()
         return repaired
 
@@ -98,6 +101,7 @@ class GalleryRooms:
         await self.signing.rotate()
         await self.links.sweep()
         await self.keys.sweep()
+        self.cleaning.begin_round()
 
 
 def gallery_rooms(
@@ -157,6 +161,7 @@ def gallery_rooms(
     upload_links = UploadLinks(
         table=table, gallery=events, media=media, blobs=blobs, directory=directory, signing=signing, clock=clock
     )
+    cleaning = HostCleaning(StateTable(db), hosts, fetcher, clock)
     pulls = Pulls(
         table=table,
         gallery=events,
@@ -169,6 +174,7 @@ def gallery_rooms(
         bus=bus,
         clock=clock,
         fetcher=fetcher,
+        cleaning=cleaning,
         parts=settings.parts_dir,
         parallel=settings.pull_parallel,
     )
@@ -198,5 +204,5 @@ def gallery_rooms(
     folders = DropFolders(settings.drop_dir, settings.public_drop_dir)
     keys = UploadKeys(GalleryKeyTable(db), clock)
     return GalleryRooms(
-        events, upload_links, keys, pulls, listings, harvests, hooks, calls, hosts, folders, users, signing
-    )
+        events, upload_links, keys, pulls, cleaning, listings, harvests, hooks, calls, hosts, folders, users, signing,
+    )  # fmt: skip

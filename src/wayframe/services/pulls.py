@@ -36,6 +36,7 @@ from .entries import Caller, Entry
 from .fetching import AGAIN_S, Fetcher, FetchFailed, FetchOrder, NoSource, RemoteFile
 from .gallery import Described, Gallery
 from .hook_calls import HookCalls
+from .host_cleaning import HostCleaning
 from .media import MediaStore
 from .pull_hosts import HostAccess, PullHosts
 
@@ -111,6 +112,7 @@ class Pulls:
         bus: Bus,
         clock: Clock,
         fetcher: Fetcher | None,
+        cleaning: HostCleaning,
         parts: Path,
         parallel: int,
     ) -> None:
@@ -126,6 +128,7 @@ class Pulls:
         self._calls = calls
         self._clock = clock
         self._fetcher = fetcher
+        self._cleaning = cleaning
         self._parts = parts
         self._parallel = parallel
         self._jobs: dict[int, dict[str, _Job]] = {}
@@ -376,7 +379,7 @@ class Pulls:
         except OSError as error:
             return await self._retried(job, f"the file could not be written here: {error.strerror}", True)
         self._tell_pulled(pulled)
-        await self._clean_host(access, event)
+        await self._cleaning.pulled(access, event.source_key, job.event.mark)
         return True
 
     async def _fetch(self, job: _Job, entry: Entry, access: HostAccess, fetcher: Fetcher) -> GalleryEvent:
@@ -413,15 +416,6 @@ class Pulls:
         stored = await self._gallery.take(entry, blob, head, told, event.source, event=job.event)
         await asyncio.to_thread(part.unlink, missing_ok=True)
         return stored.event
-
-    async def _clean_host(self, access: HostAccess, event: GalleryEvent) -> None:
-        """Delete on the host what is safe here, if that is wanted. Its failure costs nothing but room there."""
-        if not access.delete_after or self._fetcher is None:
-            return
-        try:
-            await self._fetcher.remove(access, event.source_key)
-        except FetchFailed as error:
-            log.warning("not_deleted_on_host", pulled=event.id, reason=error.reason)
 
     async def _retried(self, job: _Job, reason: str, again: bool) -> bool:
         event = job.event
