@@ -39,6 +39,7 @@ def broker_settings(settings: Settings) -> BrokerSettings:
             max_qos=settings.mqtt_max_qos,
         ),
         session=SessionLimits(messages=settings.mqtt_session_messages, bytes=settings.mqtt_session_bytes),
+        all_sessions_bytes=settings.mqtt_all_sessions_bytes,
         connections=settings.mqtt_max_connections,
         refused_filter=settings.mqtt_refused_filter,
         refusal=Reason(settings.mqtt_refusal_code),

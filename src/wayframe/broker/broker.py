@@ -433,6 +433,14 @@ class Broker:
             client.will, client.will_at = will, will_at
         self.save(client)
 
+    def lost_owner(self, session: Session, token_id: int, source: str) -> None:
+        """A stored session whose token is gone is not taken up: its account is told."""
+        reason, held = "its token was deleted while the server was down", session.waiting
+        log.warning("mqtt_session_ended", client=session.client_id[:80], cid=session.cid, messages=held, reason=reason)
+        if self._directory.find(CUSTOMER, session.cid) is not None:
+            said = {"client_id": session.client_id, "ip": source, "token_id": token_id, "reason": reason, "count": held}
+            self._journal.log(Log.MQTT_ENDED, OriginType.CUSTOMER, session.cid, session.cid, said)
+
     def shut_down(self) -> None:
         """Tell every client that the server goes."""
         for client in self.spaces.clients():

@@ -66,6 +66,7 @@ def _take_up(broker: Broker, directory: Directory, keeper: Keeper, session: Sess
     entry = directory.find(TOKENS, record.token_id)
     if entry is None or not isinstance(entry.item, Token):
         keeper.forget(session)
+        broker.lost_owner(session, record.token_id, record.source)
         return 0
     client = Client(session, broker.principal(entry.item), record.version, record.created)
     client.clean, client.expiry, client.source = record.clean, record.expiry, record.source

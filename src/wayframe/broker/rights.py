@@ -26,6 +26,8 @@ class Right:
     item_id: int | None
     """None: any item."""
     submodule: str | None = None
+    besides: Right | None = None
+    """A second right: what is assigned to a group is seen by whoever may read both, as over REST."""
 
 
 def right_of(topic: str) -> Right | None:
@@ -35,21 +37,30 @@ def right_of(topic: str) -> Right | None:
         return None
     category, module, name = levels[1:4]
     entity = f"{module}/{name}"
-    item = levels[4] if len(levels) > 4 else ""
-    item_id = int(item) if item.isascii() and item.isdecimal() else None
-    submodule = _SUBMODULES[category]
+    item_id = _id(levels[4] if len(levels) > 4 else "")
+    submodule, besides = _SUBMODULES[category], None
     if category == "state" and len(levels) > 6 and levels[5] in SUBMODULES:
         submodule = levels[5]
-    return Right(entity, item_id, submodule)
+        if submodule in _LINKED:
+            besides = Right(f"gw/{submodule}", _id(levels[6]))
+    return Right(entity, item_id, submodule, besides)
+
+
+def _id(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else None
 
 
 _SUBMODULES = {"state": None, "message": "messages", "log": "logs", "interval": "intervals"}
+_LINKED = ("devices", "channels", "groups", "geofences")
+"""What can be assigned to a group, stream or plugin."""
+_REMEMBERED = 1000
+"""Topics of which a principal remembers whether it may publish to them."""
 
 
 class Principal:
     """Who a connection is."""
 
-    __slots__ = ("_publish", "_subscribe", "access", "cid", "groups_of", "revoked", "token")
+    __slots__ = ("_may_publish", "_publish", "_subscribe", "access", "cid", "groups_of", "revoked", "token")
 
     def __init__(self, token: Token, access: Access, groups_of: GroupsOf) -> None:
         self.token = token
@@ -60,6 +71,7 @@ class Principal:
         self.revoked = False
         """The token is no good any more: nothing is delivered."""
         listed = [entry for entry in access.acl if entry.uri == "mqtt" and entry.topic]
+        self._may_publish: dict[str, bool] = {}
         self._publish = tuple(entry.topic for entry in listed if "publish" in entry.actions)
         self._subscribe = tuple(entry.topic for entry in listed if "subscribe" in entry.actions)
 
@@ -81,6 +93,9 @@ class Principal:
         right = right_of(topic)
         if right is None:
             return not self.limited
+        return self._has(right) and (right.besides is None or self._has(right.besides))
+
+    def _has(self, right: Right) -> bool:
         allowed = grant(self.access, right.entity, "GET", right.submodule)
         if right.item_id is None:
             return allowed.everything
@@ -88,7 +103,14 @@ class Principal:
 
     def publishes(self, topic: str) -> bool:
         """Whether it may publish to a topic outside `flespi/`."""
-        return not self.limited or any(matches(allowed, topic) for allowed in self._publish)
+        if not self.limited:
+            return True
+        known = self._may_publish.get(topic)
+        if known is None:
+            if len(self._may_publish) >= _REMEMBERED:
+                self._may_publish.clear()
+            known = self._may_publish[topic] = any(matches(allowed, topic) for allowed in self._publish)
+        return known
 
     def could_see(self, filter_text: str) -> bool:
         """Whether any topic of a filter could ever be delivered to it: False only for filters below `flespi/` that name

@@ -13,6 +13,8 @@ class BrokerSettings:
 
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     session: SessionLimits = field(default_factory=SessionLimits)
+    all_sessions_bytes: int = 1 << 30
+    """Bytes of messages that may wait in all sessions together."""
     subscriptions: int = 20_000
     """Subscriptions one session may have."""
     connections: int = 20_000

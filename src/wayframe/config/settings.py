@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         le=10**8,
     )
     mqtt_session_bytes: Bytes = _setting(64 * MIB, "Bytes of them.", ge=KIB, le=10**12)
+    mqtt_all_sessions_bytes: Bytes = _setting(
+        1024 * MIB, "Bytes of them in all sessions together; the fullest lose their oldest.", ge=MIB, le=10**13
+    )
     mqtt_stamp_messages: Literal["on", "off"] = _setting(
         "on", "Whether clients' messages get the user properties timestamp and cid, as the platform's own do (5.0)."
     )

@@ -72,6 +72,7 @@ class Log(Enum):
     MQTT_DROPPED = LogCode(
         403, "mqtt/dropped", "messages dropped for an MQTT session that holds too many", "warning", entity=_CUSTOMER
     )
+    MQTT_ENDED = LogCode(404, "mqtt/ended", "MQTT session ended without its client", "notice", entity=_CUSTOMER)
 
 
 CLOSE_CODES: dict[int, str] = {

@@ -183,6 +183,13 @@ class Session:
             self.drops.queued += 1
             self.lost += 1
 
+    def shrink(self, held: int) -> None:
+        """Drop the oldest messages that wait, until they have at most so many bytes."""
+        while self.queue and self._held > held:
+            self._drop_first(self.queue)
+            self.drops.queued += 1
+            self.lost += 1
+
     def _drop_first(self, queue: deque[Delivery]) -> None:
         number = self.number - len(queue) + 1
         dropped = queue.popleft()

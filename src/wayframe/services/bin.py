@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from wayframe.model import Clock, NotFound
@@ -26,6 +28,8 @@ class Bin:
         self._directory = directory
         self._clock = clock
         self._items: dict[int, Entry] = {}
+        self.came_back: Callable[[Entry], None] = lambda entry: None
+        """Called for a device that was restored: what was kept beside it is told again."""
 
     async def load(self) -> None:
         """Read the bin. What is there and not deleted (a crash between the two steps) does not belong in it."""
@@ -74,6 +78,8 @@ class Bin:
             self._items[item.id] = entry
             raise
         await self._table.delete([item.id])
+        if ORIGINS[item.type] == DEVICES:
+            self.came_back(restored)
         return restored
 
     def expired(self) -> list[Entry]:

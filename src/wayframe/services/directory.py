@@ -359,6 +359,7 @@ class Directory:
             if before != cid:  # whoever sees both accounts sees the old state go before the new one comes
                 self._clear(kind, entry, before)
             self._announce(kind, entry, Log.UPDATED, caller.said(), old=old, new=kind.state(entry))
+            self._announce_telemetry(kind, entry)
         return entry
 
     async def add_metadata(self, entry: Entry, said: Mapping[str, Json]) -> None:
@@ -390,6 +391,7 @@ class Directory:
         if data.get("last_active"):
             self.heard(entry, data["last_active"])
         self._announce(kind, entry, Log.RESTORED, by, new=kind.state(entry))
+        self._announce_telemetry(kind, entry)
         return entry
 
     async def delete(self, caller: Caller, entity: str, entry: Entry) -> None:
@@ -437,6 +439,15 @@ class Directory:
             if told := side.account(entry):
                 self._journal.state(side.topic(entry.id), side.state(entry), told)
                 self._journal.state_members(side.topic(entry.id), side.state(entry), told)
+
+    def _announce_telemetry(self, kind: Kind[Any], entry: Entry) -> None:
+        """Publish the telemetry of a device that came (back) to its account, each value with its time."""
+        times = entry.view.get("telemetry_times", {})
+        together: dict[float, dict[str, Json]] = {}
+        for name, value in entry.view.get("telemetry", {}).items():
+            together.setdefault(times.get(name, 0.0), {})[name] = value
+        for time, values in sorted(together.items()):
+            self._journal.state_members(f"{kind.topic(entry.id)}/telemetry", values, entry.cid, time)
 
     def set_field(self, entity: str, entry: Entry, **values: Json) -> None:
         """Change fields that live in memory (`connected`, `groups`, `media_size`) and announce them."""

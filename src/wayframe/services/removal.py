@@ -49,6 +49,7 @@ class Removal:
         self._traffic = traffic
         self._settings = settings
         self._idents = idents
+        bin.came_back = settings.show
         self.clear_account: list[Callable[[int], Awaitable[None]]] = []
         """Called with the id of an account before it goes, for what is no item: its people."""
 

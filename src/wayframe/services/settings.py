@@ -239,6 +239,11 @@ class DeviceSettings:
         base = f"flespi/state/{DEVICES}/{entry.id}/settings"
         self._journal.state_members(base, dict.fromkeys(self._known.get(entry.id, {})), entry.cid)
 
+    def show(self, entry: Entry) -> None:
+        """A device is back: its settings are told again."""
+        for name in self._known.get(entry.id, {}):
+            self._announce(entry, name)
+
     async def forget(self, device_id: int) -> None:
         """A device is gone for good."""
         self._known.pop(device_id, None)

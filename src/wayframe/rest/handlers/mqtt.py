@@ -15,7 +15,7 @@ from .shared import chosen, each, projected
 
 _RETAINED = re.compile(r"(?P<topic>.*?)(?:,cid=(?P<cid>[0-9]{1,15}))?", re.DOTALL)
 """`<topic filter>`, or `<topic filter>,cid=<account>` for those of one account alone."""
-_LOGS = (Log.MQTT_CONNECTED, Log.MQTT_DISCONNECTED, Log.MQTT_REFUSED, Log.MQTT_DROPPED)
+_LOGS = (Log.MQTT_CONNECTED, Log.MQTT_DISCONNECTED, Log.MQTT_REFUSED, Log.MQTT_DROPPED, Log.MQTT_ENDED)
 
 
 def _sessions(call: Call) -> list[Mapping[str, Json]]:
