@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from inside import InsideHouse
+from wayframe.model import ConnectionInfo
+from wayframe.rest.handlers.connections import DEFAULT_FIELDS
+from wayframe.services import Connection
 
 NOW = 1_700_000_000
 
@@ -138,3 +141,25 @@ def test_connections_of_a_device_nobody_hears(house: InsideHouse, camera: int) -
     assert house.result("GET", f"/gw/devices/{camera}/connections/all") == []
     house.refusal("DELETE", f"/gw/devices/{camera}/connections/1", status=404)
     assert house.result("DELETE", f"/gw/devices/{camera}/connections/all") == []
+
+
+def test_a_connection_shows_its_address_to_who_asks_for_it(house: InsideHouse, camera: int) -> None:
+    """The fields MQTT Board asks for, and the whole object of everybody else."""
+    info = ConnectionInfo(
+        id=7, channel_id=1, device_id=camera, ident="013800138000", source="203.0.113.9:51100", established=NOW
+    )
+    connections, entry = house.node.services.connections, house.node.services.directory.device(camera)
+    assert entry is not None
+
+    async def open_and_read() -> None:
+        connections.add(entry, Connection(info, lambda code, reason: None))
+
+    async def close() -> None:
+        connections.remove(entry, 7, 0, {})
+
+    house.run(open_and_read())
+    path = f"/gw/devices/{camera}/connections/all"
+    (shown,) = house.result("GET", f"{path}?fields=connection_id,ident,ip")
+    assert shown == {"connection_id": 7, "ident": "013800138000", "ip": "203.0.113.9"}
+    assert list(house.result("GET", path)[0]) == list(DEFAULT_FIELDS)
+    house.run(close())
