@@ -71,7 +71,7 @@ class Idents:
         changed, self._changed = self._changed, {}
         gone, self._gone = self._gone, set()
         try:
-            await self._table.save(list(changed.values()), gone)
+            await self._table.save(list(changed.values()), sorted(gone))
         except BaseException:
             self._changed = {**changed, **self._changed}
             self._gone |= gone
@@ -117,9 +117,14 @@ class Idents:
         self._changed.pop(one.id, None)
         self._gone.add(one.id)
 
-    def forget_channel(self, channel_id: int) -> None:
-        """A channel is gone."""
-        for one in [*self._devices.pop(channel_id, {}).values(), *self._strangers.pop(channel_id, {}).values()]:
+    async def forget_channel(self, channel_id: int) -> None:
+        """A channel is about to go."""
+        gone = list(self.of(channel_id))
+        self._devices.pop(channel_id, None)
+        self._strangers.pop(channel_id, None)
+        for number, one in enumerate(gone, 1):
+            if not number % _SLICE:
+                await asyncio.sleep(0)
             self._forget(one)
             entry = self._directory.device(one.device_id)
             if entry is not None:

@@ -69,7 +69,7 @@ class Removal:
             await self._empty(caller, entry)
         elif entity == CHANNELS:
             self._connections.close([entry], "all", channels=True)
-            self._idents.forget_channel(entry.id)
+            await self._idents.forget_channel(entry.id)
         await self._assignments.clear(caller, entity, entry)
         kept = await self._bin.keep(entity, entry) if kind.restorable else None
         try:

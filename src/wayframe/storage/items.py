@@ -24,6 +24,9 @@ from .accounts import AccountTable, LimitTable, TokenTable
 from .database import Database
 from .devices import ChannelTable, DeviceTable, TelemetryTable
 
+_PART = 1000
+"""Idents written at once."""
+
 
 class ItemTables:
     """One query module a kind of item."""
@@ -130,12 +133,12 @@ class IdentTable:
         """Every ident, in the order in which they came last."""
         return await self._rows.found(self._rows.select().order_by(schema.idents.c.seen))
 
-    async def save(self, changed: Sequence[SeenIdent], gone: Iterable[int]) -> None:
-        """Write these, new or known, and remove others by id, in one transaction."""
-        ids = [*gone, *(one.id for one in changed)]
-        if not ids:
-            return
-        async with self._db.write() as conn:
-            await conn.execute(delete(schema.idents).where(self._db.among(schema.idents.c.id, ids)))
-            if changed:
-                await conn.execute(insert(schema.idents), [self._rows.values(one) for one in changed])
+    async def save(self, changed: Sequence[SeenIdent], gone: Sequence[int]) -> None:
+        """Write these, new or known, and remove others by id; a part a transaction, so that others have turns."""
+        for at in range(0, max(len(changed), len(gone)), _PART):
+            some, ids = changed[at : at + _PART], list(gone[at : at + _PART])
+            ids += [one.id for one in some]
+            async with self._db.write() as conn:
+                await conn.execute(delete(schema.idents).where(self._db.among(schema.idents.c.id, ids)))
+                if some:
+                    await conn.execute(insert(schema.idents), [self._rows.values(one) for one in some])
