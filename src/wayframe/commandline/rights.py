@@ -8,6 +8,7 @@ import typer
 
 from wayframe.rest import ROUTES, Route
 from wayframe.rest.gallery import GALLERY_ROUTES
+from wayframe.rest.gallery_hooks import HOOKS_ROUTES, RIGHT
 
 from .options import print_columns
 
@@ -69,6 +70,18 @@ def reference() -> str:
     lines += [
         f"| {route.method} | `{route.path}` | {_right(route.right)} | {_right(route.besides)} |"
         for route in GALLERY_ROUTES
+    ]
+    lines += [
+        "",
+        "Hooks, of devices and of whole accounts. One that queues a command needs POST `commands-queue` besides, when",
+        "it is made and whenever it is called.",
+        "",
+        "| method | path | submodule |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {route.method} | `{'/'.join(filter(None, ('/api/hooks', route.path)))}` | {_right(RIGHT)} |"
+        for route in HOOKS_ROUTES
     ]
     return "\n".join(lines) + "\n"
 

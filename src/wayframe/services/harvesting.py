@@ -95,6 +95,7 @@ class Harvests:
         self._due: list[tuple[float, int]] = []
         """When which device is next: a heap, in which only what its harvest says too is true."""
         self._running = 0
+        self._changing = asyncio.Lock()
         self._wanted = asyncio.Event()
         bus.listen(f"flespi/log/{DEVICES}/+/deleted", self._device_deleted)
 
@@ -147,6 +148,11 @@ class Harvests:
     async def start(self, caller: Caller, entry: Entry, body: Json) -> None:
         """Have a device looked at from now on, in place of how it was before. Raises `BadRequest` naming the field."""
         asked = parse_body(StartBody, body)
+        async with self._changing:
+            await self._start(caller, entry, asked)
+        self._calls.tell(HookEvent.AFTER_GALLERY_START, entry.id)
+
+    async def _start(self, caller: Caller, entry: Entry, asked: StartBody) -> None:
         before = self._runs.get(entry.id)
         known = before.harvest if before is not None else None
         first = self._clock.now() + random.uniform(0, min(_FIRST_S, asked.interval / 10))
@@ -161,15 +167,15 @@ class Harvests:
         run = self._runs.setdefault(entry.id, _Run(harvest))
         run.harvest = harvest
         self._plan(run)
-        self._calls.tell(HookEvent.AFTER_GALLERY_START, entry.id)
 
     async def stop(self, entry: Entry) -> None:
         """Look at a device no more; a run that goes on is broken off. What waits to be pulled still is."""
-        run = self._runs.get(entry.id)
-        if run is None or not run.harvest.running:
-            return
-        run.harvest = replace(run.harvest, running=False, next_run=0.0)
-        await self._table.update(run.harvest)
+        async with self._changing:
+            run = self._runs.get(entry.id)
+            if run is None or not run.harvest.running:
+                return
+            run.harvest = replace(run.harvest, running=False, next_run=0.0)
+            await self._table.update(run.harvest)
         if run.task is not None:
             run.task.cancel()
             await asyncio.gather(run.task, return_exceptions=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,7 @@ _MAX_WAITING_IN_ALL = 50_000
 _MAX_NEWS = 20_000
 """What happened and is not written yet."""
 _BATCH = 500
+_MAX_COMMANDS = 10_000
 _TICK_S = 1.0
 _STORED = f"flespi/log/{DEVICES}/+/media_file_uploaded"
 _GONE = f"flespi/log/{DEVICES}/+/deleted"
@@ -112,6 +114,8 @@ class HookCalls:
         self._listening: dict[tuple[HookEvent, int], dict[int, Hook]] = {}
         """The enabled ones, by what they wait for and on which device (0: every one)."""
         self._queues: dict[int, _Queue] = {}
+        self._queued: OrderedDict[int, None] = OrderedDict()
+        """The latest commands that hooks queued."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: asyncio.Queue[_News] = asyncio.Queue(_MAX_NEWS)
         self._due = asyncio.Event()
@@ -261,7 +265,10 @@ class HookCalls:
             news.kind, entry.id, event, now=news.at, base=self._links.base, picture=picture, total=news.total
         )  # fmt: skip
         calls = []
+        by_hook = file is not None and file.command_id in self._queued
         for hook in self._waiting_for(news.kind, entry):
+            if by_hook and hook.action is HookAction.COMMAND:
+                continue  # else a command that brings a file would bring another, without end
             if hook.device_id == 0 and await self._refusal(hook, entry):
                 continue  # a hook for every device is for those its maker may write to
             queue = self._queue(hook.id)
@@ -326,11 +333,14 @@ class HookCalls:
                 "name": parameters["name"], "properties": filled(parameters["properties"], call.facts),
                 "ttl": parameters["ttl"], "meta": {"gallery_hook": hook.id},
             }  # fmt: skip
-            _, errors = await self._commands.enqueue(self._caller(hook), [entry], [body])
+            made, errors = await self._commands.enqueue(self._caller(hook), [entry], [body])
         except (ValueError, WayframeError) as error:
             raise SendFailed(str(error), retry=False) from None
         if errors:
             raise SendFailed(errors[0].reason, retry=False)
+        self._queued[made[0]["id"]] = None
+        if len(self._queued) > _MAX_COMMANDS:
+            self._queued.popitem(last=False)
 
     def _failed(self, hook: Hook, entry: Entry, known: dict[str, Any], reason: str, attempts: int) -> None:
         fields = {

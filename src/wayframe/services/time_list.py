@@ -19,7 +19,7 @@ _LONGEST_S = 3600
 """Longest clip that `request_video` takes."""
 _OPEN_S = 120
 """What ended so lately may still grow."""
-_LATE_S = 3600
+_LATE_S = 900
 """A recording may come into the list so long after its end."""
 
 
@@ -49,9 +49,10 @@ class Clip(Struct, frozen=True):
 def window(seen_to: float, now: float, longest_s: float) -> tuple[int, int]:
     """What to ask for next, where everything up to `seen_to` was asked for: begin and end.
 
-    It begins at a whole hour, since some recorders cut recordings to what they were asked for.
+    Some recorders cut recordings to what they were asked for: it begins so early that none of at most an hour is cut
+    which is not known whole, and at a full hour, so that longer ones are cut where their clips are.
     """
-    begin = math.floor((seen_to - 2 * _LATE_S) / 3600) * 3600
+    begin = math.floor((seen_to - _LATE_S - _LONGEST_S) / 3600) * 3600
     return max(0, begin), math.floor(min(now, seen_to + longest_s))
 
 
