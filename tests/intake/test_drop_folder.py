@@ -120,6 +120,15 @@ def test_unfinished_and_hidden_names_wait(house: InsideHouse) -> None:
     assert len([*drop.incoming.iterdir()]) == 5
 
 
+def test_a_thumbnail_that_is_no_picture_is_left_out(house: InsideHouse) -> None:
+    drop = Drop(house, "no picture")
+    (drop.thumbnails / "clip.jpg").write_bytes(b"no picture")
+    (drop.incoming / "clip.bin").write_bytes(b"clip")
+    found = drop.settled()
+    assert (found["clip.bin"]["size"], found["clip.bin"]["has_thumbnail"]) == (4, False)
+    assert drop.failures() == {}
+
+
 def test_a_late_thumbnail_is_attached(house: InsideHouse) -> None:
     drop = Drop(house, "late")
     (drop.incoming / "clip.bin").write_bytes(b"clip")
@@ -187,10 +196,19 @@ def test_what_was_claimed_is_stored_after_a_restart(tmp_path: Path) -> None:
     claim = drop.folder / ".claimed" / "0011223344556677"
     claim.mkdir(parents=True)
     (claim / "claimed.txt").write_bytes(b"claimed")
+    # As a crash leaves a file that was on its way into the store: checked, and with a second name there.
+    linked = claim.with_name("8899aabbccddeeff")
+    linked.mkdir()
+    (linked / "linked.txt").write_bytes(b"linked")
+    (linked / ".checked").touch()
+    blob = tmp_path / "data" / "blobs" / "ab" / "cd" / ("ab" + "cd" * 15)
+    blob.parent.mkdir(parents=True)
+    os.link(linked / "linked.txt", blob)
     (drop.incoming / "waiting.txt").write_bytes(b"waiting")
     again = InsideHouse(tmp_path)
     try:
         drop.house, again.key = again, house.key
-        assert {*drop.settled()} == {"claimed.txt", "waiting.txt"}
+        assert {*drop.settled()} == {"claimed.txt", "linked.txt", "waiting.txt"}
+        assert drop.failures() == {}
     finally:
         again.close()

@@ -22,7 +22,7 @@ from wayframe.services.drop_folders import FAILED, INCOMING, PROCESSED, THUMBNAI
 
 CLAIMED = ".claimed"
 """Private folder of a device: what is being stored; it survives restarts, and nobody else looks into it."""
-SIDECAR, THUMBNAIL = ".metadata.json", ".thumbnail"
+SIDECAR, THUMBNAIL, CHECKED = ".metadata.json", ".thumbnail", ".checked"
 """Names inside a claim, which no dropped file can have: those that begin with a dot are left alone."""
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
@@ -164,7 +164,7 @@ def claims(root: Path, device_id: int) -> list[Claim]:
     if not _is_folder(folder):
         return found
     for inner in sorted(folder.iterdir()):
-        names = [path.name for path in inner.iterdir() if path.name not in (SIDECAR, THUMBNAIL)]
+        names = [path.name for path in inner.iterdir() if path.name not in (SIDECAR, THUMBNAIL, CHECKED)]
         if names:
             found.append(Claim(device_id, inner, names[0]))
         else:
@@ -172,13 +172,17 @@ def claims(root: Path, device_id: int) -> list[Claim]:
     return found
 
 
-def check_plain(path: Path) -> int:
-    """The size of a file that may be taken. Raises `NotPlain`."""
-    about = path.lstat()
+def checked_size(made: Claim) -> int:
+    """The size of a claimed file that may be taken. Raises `NotPlain`.
+
+    Once checked, it stays so: a second name that it has after a crash is ours, from `second_name`.
+    """
+    about, mark = made.path.lstat(), made.folder / CHECKED
     if not stat.S_ISREG(about.st_mode):
         raise NotPlain("only regular files are taken, no links")
-    if about.st_nlink > 1:
+    if about.st_nlink > 1 and not mark.exists():
         raise NotPlain("the file has a second name (a hard link): copy it instead")
+    mark.touch()
     return about.st_size
 
 

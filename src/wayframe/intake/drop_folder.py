@@ -201,7 +201,7 @@ class DropIntake:
             await asyncio.to_thread(drop_files.done, self._root, claim, receipt)
 
     async def _taken(self, entry: Entry, claim: Claim) -> Stored:
-        size = await asyncio.to_thread(drop_files.check_plain, claim.path)
+        size = await asyncio.to_thread(drop_files.checked_size, claim)
         if size == 0:
             raise BadRequest("the file is empty")
         self._media.check_room(entry, size)
