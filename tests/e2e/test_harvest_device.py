@@ -65,3 +65,31 @@ async def test_recordings_are_noted_and_pulled(house: House) -> None:
     files = house.result("GET", f"/gw/devices/{device}/media")
     assert {file["uuid"] for file in files} >= {event["uuid"] for event in events() if event["id"] in wanted}
     assert {file["meta"]["channel"] for file in files} == {1}
+
+
+async def test_a_hooks_command_brings_forth_no_other(house: House) -> None:
+    """A hook takes a photo for every new file; the photo is a new file too."""
+    device = house.add_device(IDENT)
+    photo = {"name": "take_photo", "properties": {"channel": 1}}
+    hook = {"hookName": "look", "eventType": "after_event_created", "deviceId": device, "actionId": "command",
+            "parameters": photo}  # fmt: skip
+    assert house.call("POST", "/api/hooks", hook)["success"]
+
+    def upload(name: str) -> None:
+        files = {"event": (name, name.encode())}
+        answer = house.client.post(
+            f"/api/gallery/{device}/upload", data={"name": name}, files=files, headers=house.headers
+        )
+        assert answer.status_code == 200, answer.text
+
+    def photos() -> int:
+        return len(house.call("GET", f"/api/gallery/{device}/events?media_type=image"))
+
+    async with driving(recorder(house)):
+        await asyncio.to_thread(house.until, lambda: house.connected(device), "the vehicle connects")
+        for number in (1, 2):  # what happens is told in order: the second photo comes after whatever the first brought
+            await asyncio.to_thread(upload, f"{number}.txt")
+            await asyncio.to_thread(house.until, lambda wanted=number: photos() >= wanted, "the photo comes", 60)
+    done = house.result("GET", f"/gw/devices/{device}/commands-result/all")
+    waiting = house.result("GET", f"/gw/devices/{device}/commands-queue/all")
+    assert (photos(), len(done) + len(waiting)) == (2, 2)
