@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -29,6 +30,8 @@ def seed_requests(text: str) -> list[str]:
 def test_the_requests_of_the_seed_word_by_word(open_house: Callable[..., House], shared: Path, tmp_path: Path) -> None:
     house = open_house()
     device = house.add_device("device-of-the-seed", metadata={"gallery_id": "device123"})
+    jwt = run(house, "token", "jwt").strip()
+    assert jwt.count(".") == 2
     (tmp_path / "capture.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
     (tmp_path / "video.mp4").write_bytes(b"not much of a clip")
     commands = seed_requests((shared / "seeds" / "002_005d169526c9f4d0.txt").read_text())
@@ -40,7 +43,7 @@ def test_the_requests_of_the_seed_word_by_word(open_house: Callable[..., House],
             command = command.replace("https://storage.example.com/upload/abc123", answers[-1]["upload_url"])
         command = (
             command.replace("http://localhost:8001", f"http://127.0.0.1:{house.ports['gallery']}")
-            .replace("YOUR_JWT_TOKEN", house.key)
+            .replace("YOUR_JWT_TOKEN", jwt)
             .replace("/path/to/", f"{tmp_path}/")
             .replace("evt_abc123", event)
         )
@@ -50,6 +53,8 @@ def test_the_requests_of_the_seed_word_by_word(open_house: Callable[..., House],
         answers.append(json.loads(done.stdout))
         event = answers[-1].get("eventId", event) if isinstance(answers[-1], dict) else event
     paths, events, upload, link, put, stats, deleted, pulled = answers
+    for answer, shape in zip(answers, SHAPES, strict=True):
+        fits(answer, shape)
     assert paths["success"] is True
     assert paths["paths"]["incoming"].endswith(f"/{device}/incoming")
     assert events == []
@@ -61,6 +66,50 @@ def test_the_requests_of_the_seed_word_by_word(open_house: Callable[..., House],
     assert stats["total_size"] == sum(kind["size"] for kind in stats["by_type"].values())
     assert deleted == {"success": True}
     assert (pulled["success"], pulled["code"]) == (False, "not_found")  # it was deleted in the request before
+    # The same with events there are: a list, and a pull of one whose bytes are here.
+    base = f"http://127.0.0.1:{house.ports['gallery']}/api/gallery/device123"
+    headers = {"Authorization": f"Bearer {jwt}"}
+    listed = house.client.get(f"{base}/events?limit=10&offset=0&media_type=image", headers=headers).json()
+    assert [event["media_type"] for event in listed] == ["image"]
+    fits(listed[0], EVENT)
+    pulled = house.client.post(f"{base}/pull/{listed[0]['id']}", headers=headers).json()
+    fits(pulled, {"success": bool, "eventId": str})
+    assert (pulled["success"], pulled["eventId"]) == (True, listed[0]["id"])
+
+
+EVENT = {"id": str, "name": str, "media_type": str, "size": int, "has_thumbnail": bool, "created": str}
+SHAPES: list[Any] = [
+    {"success": bool, "paths": {"incoming": str, "thumbnails": str}},
+    list,
+    {"success": bool, "eventId": str},
+    {"success": bool, "upload_url": str, "thumbnail_upload_url": str},
+    {"success": bool},
+    {"total_events": int, "total_size": int, "by_type": {"image": {"count": int, "size": int}}},
+    {"success": bool},
+    {"success": bool},
+]
+"""Keys and types as seed 002 documents them (gallery-api.md part A), in the order of its samples."""
+
+
+def fits(answer: Any, shape: Any) -> None:
+    """Whether an answer has what is documented, in the documented types; more is allowed."""
+    if isinstance(shape, dict):
+        for name, inner in shape.items():
+            fits(answer[name], inner)
+    else:
+        assert type(answer) is shape, (answer, shape)
+
+
+def run(house: House, *words: str, stdin: str = "") -> str:
+    """One command of the command line against the server; what it prints."""
+    environment = {"WAYFRAME_URL": house.base, "WAYFRAME_TOKEN": house.key, "PATH": "/usr/bin:/bin"}
+    environment |= {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "wayframe", *words],
+        input=stdin, capture_output=True, text=True, env=environment, cwd=house.folder, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_kill_in_the_middle_of_a_put(house: House) -> None:
@@ -106,6 +155,11 @@ def test_kill_in_the_middle_of_a_pull(open_house: Callable[..., House], tmp_path
         house.kill()
         there = part.stat().st_size
         assert there < len(content)
+        # What is here already is not fetched again: the same file by size and time, with another beginning.
+        times = (files / "long.bin").stat()
+        with (files / "long.bin").open("r+b") as file:
+            file.write(b"another")
+        os.utime(files / "long.bin", ns=(times.st_atime_ns, times.st_mtime_ns))
         house.start()
         house.until(lambda: not part.exists(), "the pull goes on by itself", 60)
         (event,) = house.call("GET", f"{base}/events")
@@ -115,24 +169,18 @@ def test_kill_in_the_middle_of_a_pull(open_house: Callable[..., House], tmp_path
 
 
 def test_people_are_added_by_the_command_line(house: House) -> None:
-    environment = {"WAYFRAME_URL": house.base, "WAYFRAME_TOKEN": house.key, "PATH": "/usr/bin:/bin"}
-
-    def run(*words: str, stdin: str = "") -> str:
-        command = [sys.executable, "-m", "wayframe", "user", *words]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env=environment, cwd=house.folder, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     def login(password: str) -> int:
         body = {"identity": "ann@example.org", "password": password}
         return house.client.post("/api/auth/login", json=body).status_code
 
-    assert "ann@example.org" in run("add", "ann@example.org", "--name", "Ann", stdin="correct horse\n")
-    assert "Ann" in run("list")
+    assert "ann@example.org" in run(house, "user", "add", "ann@example.org", "--name", "Ann", stdin="correct horse\n")
+    assert "Ann" in run(house, "user", "list")
     assert login("correct horse") == 200
-    run("passwd", "ann@example.org", stdin="battery staple\n")
+    device = house.add_device("860000000000903")
+    session = run(house, "token", "jwt", "--user", "ann@example.org", stdin="correct horse\n").strip()
+    mine = {"Authorization": f"Bearer {session}"}
+    assert house.client.get(f"/api/gallery/{device}/stats", headers=mine).status_code == 200
+    run(house, "user", "passwd", "ann@example.org", stdin="battery staple\n")
     assert (login("correct horse"), login("battery staple")) == (401, 200)
-    run("remove", "ann@example.org")
+    run(house, "user", "remove", "ann@example.org")
     assert login("battery staple") == 401
