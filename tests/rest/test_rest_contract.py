@@ -211,6 +211,15 @@ def test_flat_names_of_messages(house: InsideHouse, device: int) -> None:
     assert house.result("GET", f"{path}?fields=position.speed&data[count]=1") == [{"position.speed": 0}]
 
 
+def test_base_keys_of_a_registered_message(house: InsideHouse, device: int) -> None:
+    (message,) = house.result("GET", house.data(f"/gw/devices/{device}/messages", count=1))
+    assert set(message) == {
+        "timestamp", "server.timestamp", "ident", "device.id", "device.name", "device.type.id", "protocol.id",
+        "n", "position.speed", "position.valid",
+    }  # fmt: skip
+    assert (message["ident"], message["device.id"], message["protocol.id"]) == ("id-micro", device, 0)
+
+
 def test_telemetry_by_name_page_and_field(house: InsideHouse, device: int) -> None:
     house.result("POST", f"/gw/devices/{device}/messages", [{"timestamp": NOW + 5, "position.altitude": 412.1}])
     path = f"/gw/devices/{device}/telemetry/position.altitude,position.speed,nothing"

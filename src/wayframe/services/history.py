@@ -365,7 +365,9 @@ def complete_message(
 ) -> dict[str, Json]:
     """Add the base keys (rest-api.md 6.1) and mend the time (ruling 6)."""
     timestamp = message.get("timestamp")
-    full: dict[str, Json] = {"timestamp": timestamp, "server.timestamp": now, "ident": entry.device.ident, **extra}
+    device = entry.device
+    base = {"server.timestamp": now, "ident": device.ident, "protocol.id": device.protocol_id}
+    full: dict[str, Json] = {"timestamp": timestamp, **base, **extra}
     full.update(message)
     full.update(device_keys(entry))
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp <= 0:
