@@ -33,6 +33,13 @@ def records(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def test_texts_that_are_no_utf_8_and_huge_numbers_lose_no_line(lines: io.StringIO) -> None:
+    log = structlog.get_logger("wayframe.test")
+    log.info("odd", text="\ud800", number=10**30)
+    (record,) = records(lines)
+    assert (record["text"], record["number"]) == ("\ud800", 10**30)
+
+
 def test_bound_fields_are_on_every_line_inside(lines: io.StringIO) -> None:
     log = structlog.get_logger("wayframe.test")
     with logs.bind(device=7, connection=12, trace="t1"):

@@ -11,9 +11,12 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
@@ -22,6 +25,8 @@ _HIDDEN_FIELDS = frozenset({"token", "authorization", "password", "secret", "coo
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])")
 _SCHEME = re.compile(r"\b(FlespiToken|Bearer)\s+[^\s\"',]+", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_word = re.compile(r"[\w./:-]{0,63}").fullmatch
+"""Tells whether a text is too short for a token, and has neither blanks nor what a password in a URL stands behind."""
 _TOKEN_LENGTH = 64
 _DEPTH = 4
 
@@ -39,7 +44,7 @@ def configure(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
         structlog.processors.StackInfoRenderer(),
     ]
     render = [*_render(human, out.isatty())]
@@ -76,7 +81,14 @@ def bind(**fields: Any) -> Iterator[None]:
 
 def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """A structlog processor: no token, password or Authorization value leaves the process."""
-    return {key: _hidden(key, value, _DEPTH) for key, value in event.items()}
+    # One line a request: numbers and short words, which hold no secret, are not looked at any closer.
+    return {
+        key: value
+        if (value.__class__ is int or value.__class__ is float or (value.__class__ is str and _word(value)))
+        and key.lower() not in _HIDDEN_FIELDS
+        else _hidden(key, value, _DEPTH)
+        for key, value in event.items()
+    }
 
 
 class _Lines:
@@ -101,28 +113,46 @@ def _render(human: bool, colours: bool) -> Iterator[Processor]:
     if human:
         yield structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False)
     else:
-        encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
-        yield structlog.processors.JSONRenderer(serializer=lambda event, **_: encode(event))
+        yield _as_json
+
+
+def _as_json(_logger: Any, _method: str, event: EventDict) -> str:
+    """A structlog processor: the line. What cannot be UTF-8 is escaped."""
+    try:
+        return msgspec.json.encode(event).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(event)
+
+
+def _stamp(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: UTC, to the microsecond."""
+    now = time.time()
+    second = int(now)
+    event["timestamp"] = f"{_second(second)}.{int((now - second) * 1_000_000):06d}Z"
+    return event
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _hidden(key: str, value: Any, depth: int) -> Any:
     if key.lower() in _HIDDEN_FIELDS and value:
         return "***"
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, str):
         return _masked(value)
     if depth and isinstance(value, Mapping):
         return {str(name): _hidden(str(name), inner, depth - 1) for name, inner in value.items()}
     if depth and isinstance(value, list | tuple):
         return [_hidden("", inner, depth - 1) for inner in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
     return _masked(str(value))
 
 
 def _masked(text: str) -> str:
-    # Most values are a word: what cannot hold a secret is not searched for one.
-    if len(text.split(maxsplit=1)) > 1:
-        text = _SCHEME.sub(r"\1 ***", text)
+    text = _SCHEME.sub(r"\1 ***", text)
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\1***@", text)
     if len(text) >= _TOKEN_LENGTH:

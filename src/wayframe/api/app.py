@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -130,7 +131,7 @@ class Application:
         exchange = _Exchange(
             request=Request(scope, receive),
             headers=headers,
-            request_id=given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
+            request_id=given_id if _REQUEST_ID.fullmatch(given_id) else secrets.token_hex(16),
             source=scope["client"][0] if scope["client"] else "",
             started=time.monotonic(),
         )

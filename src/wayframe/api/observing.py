@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 log = structlog.get_logger("wayframe.http")
@@ -18,8 +18,7 @@ _MOST_COUNTERS = 2000
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """One answered request."""
 
     method: str

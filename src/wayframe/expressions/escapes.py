@@ -16,7 +16,9 @@ def to_bytes(text: bytes | str) -> bytes:
 
 def percent_decode(raw: bytes | str) -> str:
     """Decode `%XX` and then UTF-8. Raises SelectorError for invalid UTF-8."""
-    decoded = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), to_bytes(raw))
+    decoded = to_bytes(raw)
+    if b"%" in decoded:
+        decoded = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), decoded)
     try:
         return decoded.decode("utf-8")
     except UnicodeDecodeError:

@@ -128,6 +128,8 @@ def compile_selector(text: str) -> Selector:
         raise RefusedError(ErrorKind.LIMIT, f"a selector may have {MAX_TEXT} characters, got {len(text)}")
     if text.strip() == "all":
         return Selector(text, None, (), ())
+    if text.isdecimal():  # by far the most frequent
+        return Selector(text, (_id(text, 0),), (), ())
     among_all = _ALL_AND.match(text)
     elements = list(_elements(text, among_all.end() if among_all else 0))
     ids = sorted({element for element in elements if isinstance(element, int)})

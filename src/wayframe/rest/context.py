@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wayframe.model import BadRequest, Json, TooLarge
 from wayframe.services import Caller, Entry, Services
@@ -40,8 +43,7 @@ class Site:
     """Name of the one region."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One authenticated request on its route."""
 
     route: Route
@@ -54,7 +56,7 @@ class Call:
     """What handlers call."""
     site: Site
     """Where this server stands."""
-    _caller: Caller | None = field(default=None)
+    _caller: Caller | None = None
 
     @property
     def caller(self) -> Caller:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from wayframe.model import BadRequest, Json, MethodNotAllowed, Token, WayframeError
 
 MAX_HEADER_ID = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What a client asked."""
 
     method: str
     """Upper case."""
     segments: tuple[str, ...]
     """Decoded path segments, none empty (`expressions.split_path`)."""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
     """Decoded query variables."""
     body: bytes = b""
     """Whole body; its declared type is ignored (rest-api.md 1.3)."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Headers, names in lower case."""
     source: str = ""
     """Address of the peer."""
@@ -55,25 +54,23 @@ class Request:
         text = self.headers.get("x-flespi-cid") or self.query.get("cid") or ""
         if not text:
             return None
-        if not (text.isascii() and text.isdecimal() and int(text) < MAX_HEADER_ID):
-            raise BadRequest(f"x-flespi-cid must be an account id, got {text!r}")
+        if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < MAX_HEADER_ID):
+            raise BadRequest(f"x-flespi-cid must be an account id, got {text[:50]!r}")
         return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What it gets."""
 
     status: int
     """HTTP status."""
     body: bytes
     """JSON text."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Which part of a collection (rest-api.md 2.4)."""
 
     limit: int | None = None
@@ -86,13 +83,12 @@ class Page:
         return None if self.limit is None else {"limit": self.limit, "offset": self.offset, "count": count}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a handler found."""
 
     result: list[Any]
     """Always an array."""
-    errors: list[WayframeError] = field(default_factory=list)
+    errors: list[WayframeError] = field(default_factory=list[WayframeError])
     """Of a batch: what did not work; stands beside `result`."""
     pagination: Mapping[str, int] | None = None
     """limit, offset, count."""

@@ -7,7 +7,9 @@ real status. Bodies of bytes (uploads, files) are the HTTP door's, which asks he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from wayframe.model import BadRequest, Json, NotFound, Unauthorized
 from wayframe.services import Caller

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from wayframe.model import NotFound
 from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
@@ -337,8 +339,7 @@ class _Node:
     methods: dict[str, Route] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """A route with the values of its variable segments."""
 
     route: Route

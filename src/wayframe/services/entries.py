@@ -44,8 +44,7 @@ class Entry:
         return self.item.id if isinstance(self.item, Account) else self.item.cid
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks, and in which account's name."""
 
     token: Token

@@ -26,7 +26,7 @@ async def select(memory: Memory, entity: str, selector: str, cid: int, allowed: 
     Raises `BadRequest` for a malformed selector, `NotFound` where ids were named and none of them is there (ruling 9).
     """
     compiled, accounts = compile_text(selector), memory.seen(entity, cid)
-    few = _by_index(memory, entity, compiled)
+    few = _by_index(memory, entity, compiled) if compiled.has_conditions else None
     items = memory.of(entity) if few is None else {entry.id: entry for entry in few}
     everyones = _sees_everything(memory, entity, cid, allowed)
     groups = groups_of(memory, accounts) if allowed.groups is not None else ()
@@ -68,7 +68,7 @@ async def choose(
 
     Rights are applied before selection, so a selector can never widen them (selectors.md 5).
     """
-    compiled, env = compile_text(selector), Environment(now=now)
+    compiled = compile_text(selector)
 
     def visible(entry: Entry) -> bool:
         if accounts is not None and entry.cid not in accounts:
@@ -80,12 +80,15 @@ async def choose(
 
     if compiled.ids is None:
         everything = accounts is None and allowed.everything
-        return await _scan(items, compiled, None if everything else visible, env)
-    named = (items[item_id] for item_id in sorted(set(compiled.ids)) if item_id in items)
+        return await _scan(items, compiled, None if everything else visible, now)
+    named = [items[item_id] for item_id in compiled.ids if item_id in items]
     found = [entry for entry in named if visible(entry)]
     if not found:
         missing = ",".join(str(item_id) for item_id in compiled.ids)
         raise NotFound(f"{entity}: no item {missing}", item_id=compiled.ids[0] if len(compiled.ids) == 1 else None)
+    if not compiled.has_conditions:
+        return found
+    env = Environment(now=now)
     return [entry for entry in found if compiled.matches(entry.view, env)]
 
 
@@ -97,11 +100,9 @@ def _by_index(memory: Memory, entity: str, compiled: Selector) -> list[Entry] | 
     return [memory.of(entity)[device_id] for device_id in kind.with_ident(ident)]
 
 
-async def _scan(
-    items: Mapping[int, Entry], compiled: Selector, visible: Visible | None, env: Environment
-) -> list[Entry]:
+async def _scan(items: Mapping[int, Entry], compiled: Selector, visible: Visible | None, now: float) -> list[Entry]:
     """Look at every item, a slice at a time."""
-    wanted = None if compiled.is_all else compiled.predicate(env)
+    wanted = None if compiled.is_all else compiled.predicate(Environment(now=now))
     entries, found = list(items.values()), []
     for start in range(0, len(entries), _SCAN_SLICE):
         if start:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from wayframe.model import BadRequest, Json, Token
 from wayframe.rest.context import Call
 from wayframe.rest.exchange import Answer
-from wayframe.rest.fields import project
+from wayframe.rest.fields import ALIASES, project
 from wayframe.services.bin import FIELDS as BIN_FIELDS
 from wayframe.services.entries import (
     CUSTOMER,
@@ -77,11 +78,24 @@ _COMPUTED: Mapping[tuple[str, str], Callable[[Call, Entry], Json]] = {
 _HIDDEN = ("telemetry_times",)
 
 
+@lru_cache(maxsize=512)
+def _plan(entity: str, paths: tuple[str, ...]) -> tuple[list[str], Mapping[str, Callable[[Call, Entry], Json]], bool]:
+    """First parts of field paths, those among them that are computed, and whether a copy of the named fields is all
+    there is to do."""
+    heads = [name for name in dict.fromkeys(path.partition(".")[0] for path in paths) if name not in _HIDDEN]
+    computed = {name: _COMPUTED[entity, name] for name in heads if (entity, name) in _COMPUTED}
+    plain = not computed and not any("." in path or path in ALIASES for path in paths)
+    return heads, computed, plain
+
+
 def _shower(call: Call) -> Callable[[Entry], dict[str, Json]]:
     """Shows the asked fields of an item."""
     paths = call.paths(default_fields(call))
-    heads = [name for name in dict.fromkeys(path.partition(".")[0] for path in paths) if name not in _HIDDEN]
-    computed = {name: _COMPUTED[call.entity, name] for name in heads if (call.entity, name) in _COMPUTED}
+    heads, computed, plain = _plan(call.entity, paths)
+
+    def copy(entry: Entry) -> dict[str, Json]:
+        known = entry.view
+        return {name: known[name] for name in heads if name in known}
 
     def show(entry: Entry) -> dict[str, Json]:
         known = entry.view
@@ -92,7 +106,7 @@ def _shower(call: Call) -> Callable[[Entry], dict[str, Json]]:
                 view[name] = value
         return project(view, paths)
 
-    return show
+    return copy if plain else show
 
 
 async def read(call: Call) -> Answer:
