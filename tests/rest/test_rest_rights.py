@@ -15,6 +15,7 @@ from wayframe.model.access import SUBMODULES
 from wayframe.rest import ROUTES, Route
 from wayframe.services.commands import CommandBody
 from wayframe.services.item_bodies import SmsBody
+from wayframe.services.sessions import MessageBody
 
 METHODS = ["GET", "POST", "PUT", "DELETE"]
 HOOK = {"type": "custom-server", "uri": "https://example.com/x", "method": "POST", "body": "x"}
@@ -114,6 +115,8 @@ class World:
             return {"uuid": self.house.upload(item, b"x", "x.bin")["uuid"]} | (
                 {"name": "y"} if route.method == "PUT" else {}
             )
+        if route.body is MessageBody:
+            return [{"topic": "a/b"}]
         if route.path.endswith("/messages"):
             return [{"timestamp": 1_700_000_000}] if route.method == "POST" else {}
         if route.body is SmsBody:
