@@ -81,25 +81,27 @@ class SessionDesk:
         self._broker.save(client)
 
     def retained_views(self, token: Token, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
-        """Retained messages that match a topic filter and the token may see. Raises `BadRequest`."""
+        """Retained messages that match a topic filter; those of the house as far as the token sees them. Raises
+        `BadRequest`."""
         who = self._broker.principal(token)
         try:
             levels = split_filter(topic)
         except InvalidFilter as error:
             raise BadRequest(f"topic filter: {error}") from None
-        return (_shown(message) for message in self._retained.matching(levels, cids) if who.sees(message.topic))
+        found = self._retained.matching(levels, cids)
+        return (_shown(one) for one in found if not one.topic.startswith(RESERVED) or who.sees(one.topic))
 
     def published_views(self, cids: frozenset[int]) -> Iterator[Mapping[str, Json]]:
         """Retained messages that clients of these accounts published, by account and topic."""
         return map(_shown, self._retained.of(cids))
 
-    def publish(self, token: Token, cid: int, message: MessageBody) -> None:
+    def publish(self, cid: int, message: MessageBody) -> None:
         """Publish to the clients of an account. Raises `BadRequest`, `Forbidden`."""
         try:
             check_topic(message.topic)
         except MqttError as error:
             raise BadRequest(f"topic: {error}") from None
-        self._may_publish(token, message.topic)
+        _refuse_reserved(message.topic)
         properties: Properties = {}
         if message.content_type:
             properties["content_type"] = message.content_type
@@ -112,16 +114,15 @@ class SessionDesk:
             ),
         )
 
-    def clear_retained(self, token: Token, cid: int, topic: str) -> None:
+    def clear_retained(self, cid: int, topic: str) -> None:
         """Remove a retained message that a client published. Raises `Forbidden`."""
-        self._may_publish(token, topic)
+        _refuse_reserved(topic)
         self._retained.clear(cid, topic)
 
-    def _may_publish(self, token: Token, topic: str) -> None:
-        if topic.startswith(RESERVED):
-            raise Forbidden(f"topics below {RESERVED} are published by the server alone")
-        if not self._broker.principal(token).publishes(topic):
-            raise Forbidden(f"this token may not publish to {topic[:200]!r}")
+
+def _refuse_reserved(topic: str) -> None:
+    if topic.startswith(RESERVED):
+        raise Forbidden(f"topics below {RESERVED} are published by the server alone")
 
 
 def _shown(message: Message) -> dict[str, Json]:

@@ -53,7 +53,8 @@ class SessionSource(Protocol):
         """Take one of its subscriptions away."""
 
     def retained_views(self, token: Token, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
-        """Retained messages of these accounts that match a topic filter and the token may see, by account and topic.
+        """Retained messages of these accounts that match a topic filter, by account and topic; of what the house says,
+        what the token may see.
 
         Raises `BadRequest` for a malformed filter.
         """
@@ -61,10 +62,10 @@ class SessionSource(Protocol):
     def published_views(self, cids: frozenset[int]) -> Iterator[Mapping[str, Json]]:
         """Retained messages that clients of these accounts published, by account and topic."""
 
-    def publish(self, token: Token, cid: int, message: MessageBody) -> None:
+    def publish(self, cid: int, message: MessageBody) -> None:
         """Publish to the clients of an account. Raises `BadRequest` for a bad topic, `Forbidden`."""
 
-    def clear_retained(self, token: Token, cid: int, topic: str) -> None:
+    def clear_retained(self, cid: int, topic: str) -> None:
         """Remove a retained message that a client published. Raises `Forbidden`."""
 
 
@@ -126,9 +127,9 @@ class MqttSessions:
         """Publish a message in the name of the caller's account. Raises `BadRequest`, `Forbidden`."""
         self._directory.granted(caller, MESSAGES, "POST")
         message = parse_body(MessageBody, body)
-        self._broker().publish(caller.token, caller.cid, message)
+        self._broker().publish(caller.cid, message)
         return {"cid": caller.cid, "topic": message.topic, "retained": message.retained}
 
-    def clear(self, caller: Caller, cid: int, topic: str) -> None:
+    def clear(self, cid: int, topic: str) -> None:
         """Remove a retained message. Raises `Forbidden`."""
-        self._broker().clear_retained(caller.token, cid, topic)
+        self._broker().clear_retained(cid, topic)

@@ -83,7 +83,7 @@ async def clear(call: Call) -> Answer:
     """DELETE /mqtt/messages/{filter}: retained messages that clients published."""
     gone = _retained(call)
     for line in gone:
-        call.services.sessions.clear(call.caller, int(line["cid"]), str(line["topic"]))
+        call.services.sessions.clear(int(line["cid"]), str(line["topic"]))
     return Answer([{"cid": line["cid"], "topic": line["topic"]} for line in gone])
 
 
