@@ -171,6 +171,18 @@ def test_a_device_with_nothing_to_look_at_says_so(house: InsideHouse) -> None:
     assert "no host" in house.ask("GET", f"{base}/status").json()["status"]["lastError"]
 
 
+def test_a_device_that_is_disabled_is_left_alone(house: InsideHouse, host: Sshd, files: Path) -> None:
+    (files / "a.mp4").write_bytes(b"x")
+    device = Device(house, host, files)
+    house.result("PUT", f"/gw/devices/{device.id}", {"enabled": False})
+    device.start(autoPull=True)
+    until(lambda: device.status()["lastError"] is not None)
+    assert "disabled" in device.status()["lastError"]
+    assert device.events() == {}
+    house.result("PUT", f"/gw/devices/{device.id}", {"enabled": True})
+    assert device.again()["lastError"] is None
+
+
 def test_an_event_without_a_source_does_not_stop_the_others(house: InsideHouse, host: Sshd, files: Path) -> None:
     device = Device(house, host, files)
     registered = house.ask("POST", f"{device.base}/upload", {"name": "/etc/x.mp4"},

@@ -7,7 +7,7 @@ time.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,6 +25,17 @@ _WRAPPING = (
 def networks(text: str) -> tuple[Network, ...]:
     """A comma list of addresses or networks. Raises ValueError."""
     return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
+def networks_among(destinations: Iterable[str]) -> tuple[Network, ...]:
+    """The addresses and networks in a list that holds host names too."""
+    found: list[Network] = []
+    for text in destinations:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            continue  # a host name
+    return tuple(found)
 
 
 def may_dial(address: Address, allowed: Sequence[Network]) -> bool:

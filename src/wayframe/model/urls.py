@@ -1,7 +1,7 @@
 """Which URLs a user may store for the server to call later: none that lead into the server's own network.
 
-Only the text is looked at. Whoever calls the URL must check the address its host resolves to as well (`is_public`),
-at every call, for names change what they stand for.
+Only the text is looked at. Whoever calls the URL must check the address its host resolves to as well
+(`addresses.may_dial`), at every call, for names change what they stand for.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from .addresses import Address, may_dial, networks_among
 from .errors import BadRequest
 
 _MAX_URL = 2048
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home", "corp")
 """Top-level names that only mean something inside a network; the first also stands alone."""
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def check_url(
@@ -51,26 +51,12 @@ def _host_allowed(host: str, allowed: Collection[str]) -> bool:
         return True
     address = _address(host)
     if address is not None:
-        return is_public(address, allowed)
+        return may_dial(address, networks_among(allowed))
     # A number that is not written as an address is one to some resolvers all the same (2130706433, 0x7f.1).
     labels = host.split(".")
     if labels[-1][:1].isdigit() or labels[-1].startswith("0x"):
         return False
     return len(labels) > 1 and labels[-1] not in _LOCAL_NAMES
-
-
-def is_public(address: Address, allowed: Collection[str] = ()) -> bool:
-    """Whether an address is one of the open internet, or in a network the operator allows."""
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    if inner is not None:
-        return is_public(inner, allowed)
-    for network in allowed:
-        try:
-            if address in ipaddress.ip_network(network, strict=False):
-                return True
-        except ValueError:
-            continue  # a host name
-    return address.is_global and not address.is_multicast
 
 
 def _address(host: str) -> Address | None:

@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 import httpx
 
-from wayframe.model.addresses import Network, may_dial
+from wayframe.model.addresses import may_dial, networks_among
 from wayframe.services.sending import OutgoingRequest, SendFailed
 
 _RESOLVE_S = 5.0
@@ -32,7 +32,7 @@ class HttpSender:
     def __init__(self, destinations: Collection[str]) -> None:
         """`destinations`: hosts and networks that may be dialled although they are not public."""
         self._hosts = frozenset(destinations)
-        self._networks = tuple(network for text in destinations if (network := _network(text)) is not None)
+        self._networks = networks_among(destinations)
         self._tls: ssl.SSLContext | None = None
 
     async def send(self, request: OutgoingRequest) -> None:
@@ -107,10 +107,3 @@ def _trusting() -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     return context
-
-
-def _network(text: str) -> Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None  # a host name

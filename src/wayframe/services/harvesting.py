@@ -225,6 +225,8 @@ class Harvests:
         entry = self._directory.device(harvest.device_id)
         if entry is None:
             return {}
+        if self._directory.blocked(entry.cid) or not entry.device.enabled:
+            return {"last_error": "the device is disabled, or its account is blocked"}
         caller = Caller(Token(id=harvest.started_by, cid=entry.cid), entry.cid)
         wanted = Wanted(harvest.types, harvest.thumbnails, harvest.seen_to)
         try:
