@@ -140,8 +140,9 @@ def test_a_link_takes_one_file_once(house: InsideHouse) -> None:
     first = client.put(link["upload_url"], b"bytes", headers={"Content-Type": "text/html"})
     assert first.json() == {"success": True, "eventId": link["eventId"], "event_id": link["eventId"]}
     assert first.headers["etag"] == f'"{hashlib.sha256(b"bytes").hexdigest()}"'
-    assert client.put(link["upload_url"], b"bytes").status_code == 200
+    assert client.put(link["upload_url"], b"bytes", headers={"If-None-Match": "*"}).status_code == 200
     refused(client.put(link["upload_url"], b"other"), 409)
+    refused(client.ask("POST", f"/events/{link['eventId']}/file"), 405)
     (event,) = client.events()
     assert (event["id"], event["name"], event["has_thumbnail"]) == (link["eventId"], "video.mp4", True)
     before = client.ask("GET", f"/events/{event['id']}/thumbnail").content
@@ -274,13 +275,33 @@ def test_every_route_asks_who_and_whether(house: InsideHouse, route: GalleryRout
         assert route.path in ("source", "events/{event}/thumbnail")
 
 
+def test_events_by_id_uuid_name_and_stem(house: InsideHouse) -> None:
+    client = GalleryClient(house, "event names")
+    made = client.upload(b"x", "clip.one.txt").json()["eventId"]
+    client.upload(b"y", "other.txt")
+    uuid = client.ask("GET", f"/events/{made}").json()["uuid"]
+    for name in (made, uuid, uuid.lower(), "clip.one.txt", "clip.one"):
+        assert client.ask("GET", f"/events/{name}").json()["id"] == made, name
+        assert client.ask("POST", f"/pull/{name}").json() == {
+            "success": True, "eventId": made, "event_id": made, "state": "stored"
+        }  # fmt: skip
+    for name in ("clip", "clip.one.TXT", made[:-1], uuid[:-1] + "G", made.upper()):
+        refused(client.ask("GET", f"/events/{name}"), 404)
+    for wait in ("61", "-1", "soon", "nan"):
+        answer = client.ask("POST", f"/pull/{made}?wait={wait}")
+        refused(answer, 400)
+        assert "wait" in answer.json()["error"]
+
+
 def test_what_is_not_there_is_404_whoever_asks(house: InsideHouse) -> None:
     client, stranger = GalleryClient(house, "there"), GalleryClient(house, "stranger")
     event = client.upload(b"x", "x.txt").json()["eventId"]
     assert house.ask("GET", client.base + "/stats", key="", headers={"X-API-Key": house.key}).status_code == 200
     refused(stranger.ask("GET", f"/events/{event}"), 404)
     refused(stranger.ask("DELETE", f"/events/{event}"), 404)
-    refused(client.ask("POST", f"/events/{event}"), 405)
+    wrong = client.ask("POST", f"/events/{event}")
+    refused(wrong, 405)
+    assert wrong.headers["allow"] == "DELETE, GET, PATCH"
     refused(client.ask("GET", "/nothing"), 404)
     refused(client.ask("POST", "/upload", b"x", headers={"Content-Type": "text/plain"}), 415)
 

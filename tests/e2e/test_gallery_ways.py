@@ -130,8 +130,10 @@ def test_kill_in_the_middle_of_a_drop_loses_and_doubles_nothing(house: House) ->
 
 
 def test_a_token_in_an_address_is_never_written_down(open_house: Callable[..., House]) -> None:
-    house = open_house(gallery_url_tokens="on")
+    house = open_house(gallery_url_tokens="on", gallery_public_dir="/mnt/share/drop/")
     device = house.add_device("860000000000930")
+    paths = house.call("GET", f"/api/gallery/{device}/paths")["paths"]
+    assert {*paths.values()} == {f"/mnt/share/drop/{device}/{name}" for name in ("incoming", "thumbnails")}
     by_form(house, device, b"content")
     (event,) = house.call("GET", f"/api/gallery/{device}/events")
     (made,) = house.result("POST", "/platform/tokens", [{"ttl": 3600, "access": {"type": 0}}])
