@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlalchemy import delete
 
 from wayframe.model.harvest import Harvest
@@ -38,9 +36,3 @@ class HookCallTable(Rows[HookCall]):
 
     def __init__(self, db: Database) -> None:
         super().__init__(db, schema.gallery_hook_calls, HookCall)
-
-    async def delete_of_hooks(self, hook_ids: Iterable[int]) -> None:
-        """Forget what was on its way to these hooks."""
-        calls = schema.gallery_hook_calls
-        async with self._db.write() as conn:
-            await conn.execute(delete(calls).where(self._db.among(calls.c.hook_id, hook_ids)))
