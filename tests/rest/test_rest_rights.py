@@ -13,7 +13,7 @@ import pytest
 from inside import GENERIC_TYPE, InsideHouse
 from wayframe.model.access import SUBMODULES
 from wayframe.rest import ROUTES, Route
-from wayframe.services.commands import CommandBody
+from wayframe.services.command_shapes import CommandBody
 from wayframe.services.item_bodies import SmsBody
 from wayframe.services.sessions import MessageBody
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from wayframe.model import NotFound
 from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
-from wayframe.services.commands import CommandBody
+from wayframe.services.command_shapes import CommandBody
 from wayframe.services.entries import (
     CHANNELS,
     CUSTOMER,

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from wayframe.services.account_bodies import LimitBody, LimitItem, SubaccountBody
 from wayframe.services.bodies import AccountBody, ChannelBody, DeviceBody, TokenBody
-from wayframe.services.commands import CommandBody
+from wayframe.services.command_shapes import CommandBody
 from wayframe.services.sessions import MessageBody
 from wayframe.services.users import UserBody
 

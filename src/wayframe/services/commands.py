@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
 
 import msgspec
 import structlog
-from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wayframe.expressions import Environment
 from wayframe.model import (
@@ -34,6 +32,8 @@ from wayframe.protocols.device import CommandRequest
 from wayframe.storage import CommandTable
 
 from .bodies import parse_body
+from .command_results import CommandResults
+from .command_shapes import CommandBody, lane_of, new_command, queue_view
 from .connections import Connections, Link
 from .directory import Directory
 from .entries import DEVICES, Caller, Entry, compile_text
@@ -42,7 +42,6 @@ from .journal import Journal
 from .links import Links
 from .rules import check_expression
 
-DEFAULT_TIMEOUT_S = 30
 MAX_OPEN = 1000
 """Commands a device may have waiting."""
 _MAX_IN_FLIGHT = 8
@@ -50,20 +49,6 @@ _RETRY_AFTER_S = 5.0
 _UNKNOWN = "sent, outcome unknown: the connection or the server was lost before the device answered"
 
 log = structlog.get_logger(__name__)
-
-
-class CommandBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    """One command in a POST (rest-api.md 9.1, 9.2)."""
-
-    name: str
-    properties: dict[str, Any] = {}
-    timeout: Annotated[float, Meta(ge=5, le=60)] | UnsetType = UNSET
-    ttl: Annotated[int, Meta(ge=60, le=2_592_000)] | UnsetType = UNSET
-    expires: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
-    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
-    max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
-    condition: Annotated[str, Meta(max_length=4096)] = ""
-    meta: dict[str, Any] = {}
 
 
 @dataclass(slots=True)
@@ -103,10 +88,10 @@ class Commands:
         self._directory = directory
         self._connections = connections
         self._journal = journal
-        self._links = links
         self._clock = clock
         self._ids = ids
-        self._results_keep_s = results_keep_s
+        self._links = links
+        self._results = CommandResults(table, links, clock, results_keep_s)
         self._open: dict[int, _Open] = {}
         self._by_device: dict[int, dict[int, _Open]] = {}
         self._dispatching: set[int] = set()
@@ -124,7 +109,10 @@ class Commands:
             entry = self._directory.device(command.device_id)
             why = "device deleted" if entry is None else self._unknown_to(entry, command)
             if entry is None or why:
-                await self._table.update(_ended(command, CommandStage.CANCELED, self._clock.now(), why))
+                now = self._clock.now()
+                await self._table.update(
+                    msgspec.structs.replace(command, stage=CommandStage.CANCELED, timestamp=now, reason=why)
+                )
                 continue
             opened = self._put(entry, command)
             self._announce_state(opened)
@@ -168,7 +156,7 @@ class Commands:
 
     async def purge(self) -> None:
         """Forget results older than they are kept. Called every hour."""
-        await self._table.purge(self._clock.now() - self._results_keep_s)
+        await self._results.purge()
 
     # --- from callers -------------------------------------------------------------------------------------------
 
@@ -197,13 +185,7 @@ class Commands:
         return list(await asyncio.gather(*(self._wait(opened) for opened in created))), errors
 
     async def _create(
-        self,
-        caller: Caller,
-        entries: Sequence[Entry],
-        bodies: Sequence[Json],
-        *,
-        queued: bool,
-        command_id: int = 0,
+        self, caller: Caller, entries: Sequence[Entry], bodies: Sequence[Json], *, queued: bool, command_id: int = 0
     ) -> tuple[list[_Open], list[WayframeError]]:
         created: list[tuple[Entry, Command]] = []
         errors: list[WayframeError] = []
@@ -235,21 +217,8 @@ class Commands:
         parsed = parse_body(CommandBody, body)
         self._directory.catalogue.check_command(entry.device.device_type_id, parsed.name, parsed.properties)
         check_expression(parsed.condition, "condition")
-        now = self._clock.now()
-        if not queued:
-            expires = now + (DEFAULT_TIMEOUT_S if parsed.timeout is UNSET else parsed.timeout)
-        elif parsed.expires is not UNSET:
-            if parsed.expires <= now:
-                raise BadRequest(f"`expires` must lie in the future, got {parsed.expires}")
-            expires = parsed.expires
-        else:
-            expires = now + (600 if parsed.ttl is UNSET else parsed.ttl)
-        return Command(
-            id=command_id or self._ids.next(), device_id=entry.id, cid=entry.cid, name=parsed.name,
-            properties=parsed.properties, queued=queued, timestamp=now, expires=expires, position=position,
-            priority=parsed.priority,
-            max_attempts=parsed.max_attempts, condition=parsed.condition, meta=parsed.meta,
-        )  # fmt: skip
+        number = command_id or self._ids.next()
+        return new_command(number, entry, parsed, position, queued=queued, now=self._clock.now())
 
     async def _wait(self, opened: _Open) -> dict[str, Json]:
         """The result of a real-time command, or `executed: false` when its time is over; it then goes on by itself."""
@@ -310,26 +279,7 @@ class Commands:
         self, entries: Sequence[Entry], query: HistoryQuery, selector: str | None = None
     ) -> list[dict[str, Json]]:
         """Results of devices' commands, oldest first. Raises `NotFound` for explicit ids that are not there."""
-        compiled = compile_text(selector or "all")
-        ids = set(compiled.ids) if compiled.ids is not None else None
-        only = next(iter(ids)) if ids is not None and len(ids) == 1 else None
-        wanted = compiled_filter(query.filter)
-        env = Environment(now=self._clock.now())
-        commands = await self._table.results(
-            [entry.id for entry in entries],
-            from_=query.from_,
-            to=query.to,
-            count=query.count if wanted is None and compiled.is_all else None,
-            reverse=query.reverse,
-            id=only,
-        )
-        if ids is not None:
-            commands = [command for command in commands if command.id in ids]
-        if ids and not commands:
-            raise NotFound(f"no result of command {selector}")
-        shown = (item for item in map(self.result, commands) if compiled.matches(item, env))
-        matching = [item for item in shown if wanted is None or wanted.matches(item, env)]
-        return [query.show(item) for item in matching[: query.count]]
+        return await self._results.read(entries, query, selector)
 
     # --- towards the device -------------------------------------------------------------------------------------
 
@@ -537,37 +487,12 @@ class Commands:
     @staticmethod
     def view(command: Command) -> dict[str, Json]:
         """A queue item (rest-api.md 9.2)."""
-        return {
-            "id": command.id, "device_id": command.device_id, "name": command.name, "properties": command.properties,
-            "timestamp": command.timestamp, "expires": command.expires, "position": command.position,
-            "priority": command.priority, "max_attempts": command.max_attempts, "attempts": command.attempts,
-            "condition": command.condition, "meta": command.meta,
-            **({"reason": command.reason} if command.reason else {}),
-        }  # fmt: skip
+        return queue_view(command)
 
     def result(self, command: Command) -> dict[str, Json]:
         """A result (rest-api.md 9.1): a queue item with its outcome."""
-        shown = self.view(command)
-        shown["executed"] = command.executed
-        shown["response"] = self._links.render(command.response)
-        return shown
-
-
-def lane_of(command: Command) -> tuple[object, ...] | None:
-    """Playbacks of a channel exclude each other (jt1078.md 4.3); so do two starts of the same live stream."""
-    channel = command.properties.get("channel", 0)
-    if command.name in ("request_video", "playback_video"):
-        return ("playback", channel)
-    if command.name == "start_videostream":
-        return ("live", channel)
-    if command.name == "take_photo":
-        return ("photo", channel)
-    return None
+        return self._results.view(command)
 
 
 def _too_many(entry: Entry) -> BadRequest:
     return BadRequest(f"device {entry.id} has {MAX_OPEN} commands waiting; cancel some or wait", item_id=entry.id)
-
-
-def _ended(command: Command, stage: CommandStage, now: float, reason: str) -> Command:
-    return msgspec.structs.replace(command, stage=stage, timestamp=now, reason=reason)
