@@ -9,10 +9,12 @@ import json
 import random
 import re
 import socket
+import ssl
 import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,8 +22,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from inside import InsideHouse
+
 from .house import House
 from .test_crash import photo, upload
+from .test_hostile import memory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -202,24 +207,38 @@ def test_numbers_beyond_doubles_are_kept_or_refused_and_never_break_a_list(house
     assert ask(house, "GET", f"/gw/devices/all?limit={number}").status_code in (200, 400)
 
 
-def test_what_was_stored_comes_back_after_a_restart(tmp_path: Any) -> None:
-    house = House(tmp_path).start()
-    try:
-        made = device(house, "odd", metadata={"n": 2**63, "f": 1e308, "t": "\u202e\U0001f69a"})
-        before = house.result("GET", f"/gw/devices/{made}")
-        assert house.stop() == 0
-        house.start()
-        assert house.result("GET", f"/gw/devices/{made}") == before
-    finally:
-        house.close()
+def test_what_was_stored_comes_back_after_a_restart(tmp_path: Path) -> None:
+    odd = {"n": 2**63, "f": 1e308, "t": "\u202e\U0001f69a"}
+    seen = []
+    key = ""
+    for _ in range(2):
+        inside = InsideHouse(tmp_path)
+        try:
+            key = key or inside.key
+            if not seen:
+                body = [{"device_type_id": GENERIC, "configuration": {"ident": "odd"}, "metadata": odd}]
+                inside.ask("POST", "/gw/devices", body, key=key)
+            seen.append(inside.ask("GET", "/gw/devices/all", key=key).json()["result"])
+        finally:
+            inside.close()
+    assert seen[0][0]["metadata"] == odd
+    assert seen[0] == seen[1]
 
 
 # --- HTTP itself ------------------------------------------------------------------------------------------------------
 
 
-def raw(house: House, data: bytes) -> bytes:
+def dial(house: House, door: str) -> socket.socket:
+    """A connection to one of the doors, over TLS where it speaks that."""
+    connection = socket.create_connection(("127.0.0.1", house.ports[door]), 20)
+    if door != "https":
+        return connection
+    return ssl._create_unverified_context().wrap_socket(connection)
+
+
+def raw(house: House, data: bytes, door: str = "http") -> bytes:
     """What the server says to bytes."""
-    with socket.create_connection(("127.0.0.1", house.ports["http"]), 20) as connection:
+    with dial(house, door) as connection:
         received = b""
         try:
             connection.sendall(data)
@@ -256,6 +275,164 @@ def test_a_strange_head_is_refused(house: House, head: bytes, allowed: tuple[byt
     assert house.client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("door", ["gallery", "https"])
+def test_a_giant_head_is_refused_at_every_door(house: House, door: str) -> None:
+    for head in (
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 20_000 + b"\r\n",
+        b"GET /api/gallery/x/events HTTP/1.1\r\nAuthorization: " + b"k" * 200_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ):
+        assert raw(house, head, door)[9:12] in (b"431", b"400", b"414", b"")
+    assert house.client.get("/healthz").status_code == 200
+
+
+def websocket(house: House, door: str, frames: bytes = b"") -> bytes:
+    """What is said to an upgrade, and to frames after it."""
+    head = (
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n"
+        b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    )
+    with dial(house, door) as connection:
+        connection.sendall(head)
+        received = connection.recv(65536)
+        try:
+            connection.sendall(frames)
+            while frames and (piece := connection.recv(65536)):
+                received += piece
+                if received.partition(b"\r\n\r\n")[2]:
+                    break
+        except OSError:
+            return b""
+    return received
+
+
+def frame(op: int, data: bytes, bits: int = 0x80, length: int | None = None) -> bytes:
+    """A masked frame (RFC 6455 5.2) that may claim another length."""
+    size = len(data) if length is None else length
+    return struct.pack(">BBQ4x", bits | op, 0xFF, size) + data
+
+
+def deflated(size: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=-15)
+    return (packer.compress(bytes(size)) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+FRAMES = {
+    "unmasked": b"\x82\x01x", "reserved": frame(2, b"x", 0xF0), "too long": frame(2, b"x" * 100, length=1 << 62),
+    "long ping": frame(9, b"x" * 1000),
+    "text": frame(1, b"hello"), "large": frame(2, bytes(5 << 20)), "no first": frame(0, b"x"),
+    "unknown": frame(15, b""), "bomb": frame(2, deflated(200 << 20), 0xC0), "no MQTT": frame(2, b"\0\0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_strange_frame_ends_its_websocket(house: House, name: str) -> None:
+    before = memory(house)
+    said = websocket(house, "http", FRAMES[name]).partition(b"\r\n\r\n")[2]
+    assert said == b"" or said[0] == 0x88, "closed, or cut off"
+    assert memory(house) - before < 64 << 20
+    assert house.client.get("/healthz").status_code == 200
+
+
+def test_the_port_of_the_gallery_speaks_no_mqtt(house: House) -> None:
+    assert websocket(house, "gallery").startswith(b"HTTP/1.1 403")
+
+
+def test_requests_nobody_waits_for_are_not_gathered(house: House) -> None:
+    """A read holds thousands of small requests; each that waits takes twenty times its bytes."""
+    assert raw(house, b"GET /auth/regions HTTP/1.1\r\nHost: x\r\n\r\n" * 50_000).count(b"HTTP/1.1 ") < 50_000
+    few = raw(house, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 99 + b"GET /x HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert few.count(b"HTTP/1.1 200") == 99, "some are answered in their order"
+
+
+HALF = (
+    ("http", b""), ("http", b"GET / HTTP/1.1\r\nX-A: "), ("gallery", b""),
+    ("gallery", b"POST /api/auth/login HTTP/1.1\r\n"), ("http", b"\r\n" * 100), ("https", b"GET / HTTP/1.1\r\n"),
+)  # fmt: skip
+UNSHAKEN = (
+    ("https", b""),
+    ("https", b"\x16\x03\x01\x02\x00"),
+    ("mqtts", b""),
+    ("mqtts", b"\x16\x03\x01"),
+    ("mqtt_wss", b"\x16"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def silent(house: House) -> Iterator[list[socket.socket]]:
+    """Who says half a thing at the first test, and nothing more."""
+    quiet = [dial(house, door) for door, _ in HALF]
+    quiet += [socket.create_connection(("127.0.0.1", house.ports[door]), 20) for door, _ in UNSHAKEN]
+    for connection, (_, said) in zip(quiet, [*HALF, *UNSHAKEN], strict=True):
+        connection.sendall(said)
+    yield quiet
+    for connection in quiet:
+        connection.close()
+
+
+SECOND = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+SMUGGLED = (
+    b"Content-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    b"Content-Length: 2\r\nContent-Length: 5\r\n\r\n[]xyz", b"Content-Length: 2, 2\r\n\r\n[]",
+    b"Content-Length: +2\r\n\r\n[]", b"Content-Length: 0x2\r\n\r\n[]",
+    b"Transfer-Encoding: chunked\r\n\r\n2\n[]\n0\n\n",
+    b"Transfer-Encoding: chunked\r\n\r\n10000000000000002\r\n[]\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n-2\r\n[]\r\n0\r\n\r\n", b"X-A: a\0b\r\nContent-Length: 0\r\n\r\n",
+    b"X-A: a\rContent-Length: 0\r\n\r\n",
+)  # fmt: skip
+"""Requests that two servers in a row would cut at different places."""
+
+
+@pytest.mark.parametrize("rest", SMUGGLED, ids=range(len(SMUGGLED)))
+def test_a_request_that_can_be_read_in_two_ways_is_the_last_of_its_connection(house: House, rest: bytes) -> None:
+    head = b"POST /gw/devices HTTP/1.1\r\nHost: x\r\nAuthorization: " + house.key.encode() + b"\r\n"
+    answer = raw(house, head + rest + SECOND)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def chunked(house: House, *, key: str, end: bytes) -> bytes:
+    """What is said to a creation in chunks, with these bytes after its last chunk."""
+    head = f"POST /gw/devices HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n{key}\r\n"
+    return raw(house, head.encode() + b"2\r\n[]\r\n" + end)
+
+
+def test_trailers_are_no_headers_and_come_to_an_end(house: House) -> None:
+    authorization = f"Authorization: {house.key}\r\n"
+    assert chunked(house, key="", end=f"0\r\n{authorization}\r\n".encode()).startswith(b"HTTP/1.1 401")
+    assert chunked(house, key=authorization, end=b"0\r\n\r\n").startswith(b"HTTP/1.1 400"), "an empty list"
+    for endless in (b"0\r\n" + b"X-A: b\r\n" * 100_000, b"0\r\nX-A: " + b"b" * 1_000_000, b"2;" + b"a" * 1_000_000):
+        assert chunked(house, key=authorization, end=endless) == b"", "cut off: the request never ended"
+
+
+@pytest.mark.parametrize(
+    "ranges", ["0-0," * 1000 + "1-1", ",".join(f"{n}-" for n in range(500)), "1" * 5000 + "-", "0-" + "9" * 30, "a-b"]
+)
+def test_ranges_cost_one_file_at_most(house: House, ranges: str) -> None:
+    made = device(house, f"ranges-{random.random()}")
+    uuid = upload(house, made, JPEG, "a.jpg").json()["result"][0]["uuid"]
+    answer = house.client.get(f"/media/{uuid}", headers={"Range": f"bytes={ranges}"})
+    assert answer.status_code in (200, 206)
+    assert answer.content == JPEG
+
+
+@pytest.mark.parametrize("header", ["x-flespi-cid", "If-Modified-Since", "If-Range", "x-flespi-trace", "x-flespi-app"])
+@pytest.mark.parametrize("text", ["9" * 5000, "-1", "\xb2", "Thu, 99 Foo 99999999999999999999 99:99:99 +99999999"])
+def test_strange_headers_are_refused_or_ignored(house: House, header: str, text: str) -> None:
+    made = device(house, f"header-{random.random()}")
+    uuid = upload(house, made, JPEG, "a.jpg").json()["result"][0]["uuid"]
+    for path in (f"/gw/devices/{made}", f"/media/{uuid}", f"/api/gallery/{made}/events"):
+        headers = {name: value.encode("latin-1") for name, value in (house.headers | {header: text}).items()}
+        answer = house.client.get(path, headers=headers | {"Range": b"bytes=0-"})
+        assert answer.status_code in (200, 206, 400), (path, answer.text[:300])
+
+
 async def test_slow_bodies_hold_up_nobody(house: House) -> None:
     writers = []
     for number in range(200):
@@ -273,8 +450,9 @@ async def test_slow_bodies_hold_up_nobody(house: House) -> None:
 
 
 def test_nobody_without_a_token_gets_a_body_read(house: House) -> None:
-    head = b"POST /gw/devices HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\nConnection: close\r\n\r\n"
-    assert raw(house, head).startswith(b"HTTP/1.1 401")
+    with dial(house, "http") as connection:
+        connection.sendall(b"POST /gw/devices HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
@@ -543,3 +721,16 @@ async def test_concurrent_creations_of_one_ident_make_one_device(house: House) -
     async with httpx.AsyncClient(base_url=house.base, headers=house.headers, trust_env=False, timeout=60) as client:
         answers = await asyncio.gather(*(client.post("/gw/devices", json=body) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 19
+
+
+# --- at the end -------------------------------------------------------------------------------------------------------
+
+
+def test_who_said_half_a_thing_was_sent_away_meanwhile(silent: list[socket.socket]) -> None:
+    """TLS handshakes and request heads that never end; open since the first test."""
+    for connection in silent:
+        try:
+            while connection.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass

@@ -128,6 +128,9 @@ class GalleryOnly:
         """Answers that need no application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})  # before it was accepted: 403
+            return
         first = scope.get("path", "/").split("/", 2)[1:2]
         if scope["type"] != "http" or (first and first[0] in (*ROOTS, "media", "healthz")):
             await self._app(scope, receive, send)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
+_RANGE = re.compile(r"bytes\s*=\s*(\d{0,30})\s*-\s*(\d{0,30})\s*", re.IGNORECASE)
 
 
 class Unsatisfiable(ValueError):

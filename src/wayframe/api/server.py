@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _HEAD_BYTES = 64 * 1024
 _HEAD_S = 15.0
+_HANDSHAKE_S = 10.0
+_MAX_PIPELINED = 256
 _KEEP_ALIVE_S = 75
 _MAX_CONNECTIONS = 10_000
 _BACKLOG = 2048
@@ -30,14 +32,18 @@ _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\
 
 
 class _Guarded(HttpToolsProtocol):
-    """uvicorn's protocol, with an end to request heads: in time, in size, and in the number of connections.
+    """uvicorn's protocol, with an end to request heads: in time, in size, and in the number of connections. Bytes that
+    are neither head nor body (trailers, extensions of chunks) end like a head, and trailers are dropped: behind a proxy
+    they could pass for headers that it has set or taken away.
 
     What `hot` can answer is answered as soon as the head is read.
     """
 
     hot: HotPreviews
     _answered = False
-    _head_bytes = 0
+    _in_head = True
+    _waiting_bytes = 0
+    """Bytes since the last end of a head or piece of a body."""
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -52,21 +58,41 @@ class _Guarded(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_BYTES and b"\r\n\r\n" not in data[:_HEAD_BYTES]:
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > _HEAD_BYTES and self._in_head and b"\r\n\r\n" not in data[:_HEAD_BYTES]:
+            if self._head_timer is not None:  # nothing is being answered
                 self.transport.write(_TOO_LONG)
-                self.transport.close()
-                return
+            self.transport.close()
+            return
         super().data_received(data)
         if self.transport.get_protocol() is not self:
             return  # a WebSocket now: no further head comes
+        if self._waiting_bytes > _HEAD_BYTES:
+            self.transport.close()
         waits = self.cycle is None or self.cycle.response_complete
         if waits and self._head_timer is None and not self.transport.is_closing():
             self._expect_head()
 
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._waiting_bytes = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._waiting_bytes = 0
         self._head_done()
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            self.transport.abort()
+        if self.transport.is_closing():
+            return
         answer = self._answer_at_once()
         if answer is None:
             super().on_headers_complete()
@@ -76,7 +102,14 @@ class _Guarded(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.transport.write(answer)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()  # what was read is answered before more is read
+
     def on_message_complete(self) -> None:
+        self._in_head = True
+        self._waiting_bytes = 0
         if self._answered:
             self._answered = False
         else:
@@ -93,7 +126,6 @@ class _Guarded(HttpToolsProtocol):
         return self.hot.answer(self.url, self.headers, self.server_state.default_headers)
 
     def _expect_head(self) -> None:
-        self._head_bytes = 0
         self._head_timer = self.loop.call_later(_HEAD_S, self._head_late)
 
     def _head_done(self) -> None:
@@ -121,6 +153,26 @@ class _Tasks:
 
 class _Server(uvicorn.Server):
     """uvicorn leaves the signals to the node: its own capture re-raises them after serving."""
+
+    def __init__(self, config: uvicorn.Config, protocol: type[_Guarded]) -> None:
+        super().__init__(config)
+        self._protocol = protocol
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's for open sockets, with an end to TLS handshakes, which count as no connection yet."""
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connection() -> _Guarded:
+            return self._protocol(config, self.server_state, {})
+
+        self.servers = [
+            await loop.create_server(
+                connection, sock=listener, ssl=config.ssl, backlog=config.backlog,
+                ssl_handshake_timeout=_HANDSHAKE_S if config.ssl else None,
+            )
+            for listener in sockets or ()
+        ]  # fmt: skip
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -173,7 +225,7 @@ class HttpServer:
         )
         config.load()
         config.ssl = tls
-        self._server = _Server(config)
+        self._server = _Server(config, Connection)
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 

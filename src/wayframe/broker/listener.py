@@ -21,6 +21,7 @@ _HIGH_WATER = 256 << 10
 _TURN = 64 << 10
 """Most bytes read from a peer before it is the turn of others."""
 _buffer = memoryview(bytearray(_TURN))
+_HANDSHAKE_S = 10.0
 _BACKLOG = 2048
 _CHECK_S = 0.5
 
@@ -158,8 +159,9 @@ class MqttListener:
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Open a door; returns its port. Raises OSError."""
         server = await asyncio.get_running_loop().create_server(
-            lambda: _Peer(self._broker, self._peers), host, port, ssl=tls, backlog=_BACKLOG
-        )
+            lambda: _Peer(self._broker, self._peers), host, port, ssl=tls, backlog=_BACKLOG,
+            ssl_handshake_timeout=_HANDSHAKE_S if tls else None,
+        )  # fmt: skip
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
