@@ -84,10 +84,15 @@ class WebhookItem(Struct, kw_only=True):
 
 
 class LinkItem(Struct, kw_only=True):
-    """An assigned item: its own id, and those of both sides as `group_id`, `device_id` and the like."""
+    """An assigned item: its own id, and those of both sides."""
 
     id: int
     name: str
+    group_id: int = 0
+    stream_id: int = 0
+    device_id: int = 0
+    channel_id: int = 0
+    geofence_id: int = 0
 
 
 class PluginLinkItem(Struct, kw_only=True):
@@ -97,6 +102,8 @@ class PluginLinkItem(Struct, kw_only=True):
     plugin_id: int
     name: str
     fields: dict[str, Any]
+    device_id: int = 0
+    group_id: int = 0
 
 
 class DeletedItem(Struct, kw_only=True):
@@ -196,7 +203,15 @@ class StatisticsItem(Struct, kw_only=True):
 
     timestamp: float
     cid: int
+    channels_count: int
     devices_count: int
+    streams_count: int
+    plugins_count: int
+    groups_count: int
+    tokens_count: int
+    subaccounts_count: int
+    limits_count: int
+    webhooks_count: int
     connected_devices_count: int
     media_size: int
 

@@ -195,8 +195,11 @@ class DeviceTypeItem(Struct, kw_only=True):
     protocol_id: int
     name: str
     title: str
+    device_type_name: str
+    protocol_name: str
     features: dict[str, Any]
     commands: list[dict[str, Any]]
+    settings: list[Any]
 
 
 class ParameterItem(Struct, kw_only=True):
@@ -274,6 +277,14 @@ class ResultItem(Struct, kw_only=True):
     name: str
     properties: dict[str, Any]
     timestamp: float
+    """When it came to its end."""
+    expires: float
+    position: int
+    priority: int
+    max_attempts: int
+    attempts: int
+    condition: str
+    meta: dict[str, Any]
     executed: bool
     response: Any = None
     reason: str = ""
@@ -301,12 +312,24 @@ class TelemetryItem(Struct, kw_only=True):
 
 
 class LogItem(Struct, kw_only=True):
-    """A line of a log."""
+    """A line of a log. Further keys are those of its event: of the file, the command, the connection."""
 
     timestamp: float
     event_code: int
     origin_id: int
     origin_type: int
+    event_origin: str
+    cid: int
+    item_data: dict[str, Any] = {}
+    """Of `created`, `updated`, `deleted` and the like: the item."""
+    old: dict[str, Any] = {}
+    new: dict[str, Any] = {}
+    token_id: int = 0
+    """Who did it; so with the next four."""
+    user_id: int = 0
+    app: str = ""
+    trace: str = ""
+    host: str = ""
 
 
 class IdItem(Struct, kw_only=True):
