@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from wayframe.expressions import Environment
 from wayframe.model import Channel, Clock, Conflict, Json
 from wayframe.model.query import HistoryQuery
 from wayframe.storage import HistoryMessage, StateTable
@@ -19,7 +18,7 @@ from wayframe.storage.messages import MessageStore
 
 from .directory import Directory
 from .entries import CHANNELS, Entry
-from .history import compiled_filter, shown_message
+from .history import chosen_messages, shown_message
 from .idents import Idents
 
 _STATE = "channel.hidden."
@@ -64,26 +63,20 @@ class ChannelHistory:
 
     async def messages(self, channels: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
         """Messages of channels in time order. Raises `BadRequest` for a bad filter."""
-        now, wanted = self._clock.now(), compiled_filter(query.filter)
-        env, devices = Environment(now=now), self._devices(channels)
-        shows = {entry.id: self._rule(entry, devices, now) for entry in channels}
+        now, devices = self._clock.now(), self._devices(channels)
+        rules = {entry.id: self._rule(entry, devices, now) for entry in channels}
         oldest = min((now - _ttl(entry) for entry in channels), default=now)
-        found: list[dict[str, Json]] = []
+
+        def shown(row: HistoryMessage) -> dict[str, Json] | None:
+            if row.server_timestamp < oldest:
+                return None
+            message = shown_message(devices[row.device_id], row.body)
+            shows = rules.get(_channel(message))
+            return message if shows is not None and shows(row) else None
+
         page = min(max(_PAGE, len(devices) // 5), _LARGEST_PAGE)
-        async for rows in self._messages.scan(
-            sorted(devices), query.from_, query.to, query.reverse, page, arrived=oldest
-        ):
-            for row in rows:
-                if row.server_timestamp < oldest:
-                    continue
-                message = shown_message(devices[row.device_id], row.body)
-                shown = shows.get(_channel(message))
-                if shown is None or not shown(row) or (wanted is not None and not wanted.matches(message, env)):
-                    continue
-                found.append(query.show(message))
-                if len(found) >= query.count:
-                    return found
-        return found
+        pages = self._messages.scan(sorted(devices), query.from_, query.to, query.reverse, page, arrived=oldest)
+        return await chosen_messages(pages, shown, query, now)
 
     async def delete(self, channels: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
         """Hide messages of a time span. Raises `Conflict` for a channel of which too many pieces were deleted."""

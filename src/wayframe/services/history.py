@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from wayframe.expressions import Environment, Expression, ExpressionError, Mode
 from wayframe.expressions import compile as compile_expression
 from wayframe.model import BadRequest, Clock, Event, Json, LogRecord, StoredMessage, Unavailable
 from wayframe.model.query import HistoryQuery
-from wayframe.storage import LogTable, StateTable, TelemetryTable
+from wayframe.storage import HistoryMessage, LogTable, StateTable, TelemetryTable
 from wayframe.storage.messages import MessageStore
 
 from .directory import Directory
@@ -273,20 +273,14 @@ class History:
     async def messages(self, entries: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
         """Messages of devices in time order (rest-api.md 6.1). Raises `BadRequest` for a bad filter."""
         by_id = {entry.id: entry for entry in entries}
-        wanted = compiled_filter(query.filter)
-        env = Environment(now=self._clock.now())
-        found: list[dict[str, Json]] = []
-        page = _SCAN_PAGE if wanted else min(query.count, _SCAN_PAGE * 5)
-        async for rows in self._messages.scan(list(by_id), query.from_, query.to, query.reverse, page):
-            for row in rows:
-                message = shown_message(by_id[row.device_id], row.body)
-                if "media" in message:
-                    message = self._links.render(message)
-                if wanted is None or wanted.matches(message, env):
-                    found.append(query.show(message))
-                    if len(found) >= query.count:
-                        return found
-        return found
+
+        def shown(row: HistoryMessage) -> dict[str, Json]:
+            message = shown_message(by_id[row.device_id], row.body)
+            return self._links.render(message) if "media" in message else message
+
+        page = _SCAN_PAGE if query.filter else min(query.count, _SCAN_PAGE * 5)
+        pages = self._messages.scan(list(by_id), query.from_, query.to, query.reverse, page)
+        return await chosen_messages(pages, shown, query, self._clock.now())
 
     async def delete(self, entries: Sequence[Entry], query: HistoryQuery) -> list[dict[str, Json]]:
         """Delete messages of a time span."""
@@ -410,6 +404,26 @@ def _without(message: Mapping[str, Json], names: tuple[str, ...]) -> dict[str, J
     for name in names:
         kept.pop(name, None)
     return kept
+
+
+async def chosen_messages(
+    pages: AsyncIterator[list[HistoryMessage]],
+    shown: Callable[[HistoryMessage], dict[str, Json] | None],
+    query: HistoryQuery,
+    now: float,
+) -> list[dict[str, Json]]:
+    """Of stored messages, page by page, what `shown` makes of those that a query wants. Raises `BadRequest` for a bad
+    filter."""
+    wanted, env = compiled_filter(query.filter), Environment(now=now)
+    found: list[dict[str, Json]] = []
+    async for rows in pages:
+        for row in rows:
+            message = shown(row)
+            if message is not None and (wanted is None or wanted.matches(message, env)):
+                found.append(query.show(message))
+                if len(found) >= query.count:
+                    return found
+    return found
 
 
 def shown_message(entry: Entry, body: bytes) -> dict[str, Json]:
