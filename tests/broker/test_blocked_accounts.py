@@ -147,6 +147,28 @@ def test_with_an_account_everything_below_it_is_shut(house: InsideHouse) -> None
     until(lambda: port in house.node.gateway.ports().values())
 
 
+def test_what_moves_to_another_account_is_cut_off_where_it_may_not_come(house: InsideHouse) -> None:
+    left, right = (int(house.result("POST", "/platform/subaccounts", [{"name": n}])[0]["id"]) for n in ("l", "r"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    as_left = {"headers": {"x-flespi-cid": str(left)}}
+    body = {"protocol_id": 552, "configuration": {"port": str(port)}}
+    channel = house.result("POST", "/gw/channels", [body], **as_left)[0]["id"]
+    until(lambda: port in house.node.gateway.ports().values())
+    made = {"device_type_id": MDVR, "configuration": {"ident": "13900000320"}}
+    device = house.result("POST", "/gw/devices", [made], **as_left)[0]["id"]
+    first = house.run(Terminal("13900000320", port).sign_in())
+    house.result("PUT", f"/gw/devices/{device}/cid", {"cid": right})
+    house.run(first.closed())
+    house.result("PUT", f"/gw/devices/{device}/cid", {"cid": left})
+    second = house.run(Terminal("13900000320", port).sign_in())
+    house.result("PUT", f"/gw/channels/{channel}/cid", {"cid": right})
+    house.run(second.closed())
+    until(lambda: port in house.node.gateway.ports().values())
+    house.run(registers(house.run(Terminal("13900000320", port).dial()), accepted=False))
+
+
 async def registers(terminal: Terminal, *, accepted: bool) -> None:
     terminal.say(Msg.REGISTER, b808.register(b808.Identity(), Layout.V2013))
     answer = b808.parse_register_answer((await terminal.hear(Msg.REGISTER_ANSWER)).body)

@@ -11,7 +11,7 @@ import pytest
 from wire import Wire
 
 from inside import InsideHouse, until
-from wayframe.mqtt import Wish
+from wayframe.mqtt import Publish, Wish
 
 MIB = 1 << 20
 
@@ -131,3 +131,23 @@ def test_a_session_whose_token_went_while_the_server_was_down_is_logged(tmp_path
         assert second.result("GET", "/mqtt/sessions/all", key=key) == []
     finally:
         second.close()
+
+
+def test_a_token_that_was_just_disabled_calls_nothing_while_its_connection_ends(house: InsideHouse) -> None:
+    made = house.result("POST", "/platform/tokens", [{"ttl": 3600}])[0]
+    wire = listener(house, made["key"], "flespi/rest/get/auth/info", client_id="late")
+    directory, broker = house.node.services.directory, house.node.mqtt.broker
+    entry = directory.find("platform/tokens", made["id"])
+    assert entry is not None
+    client = broker.spaces.of(1).clients["late"]
+
+    async def late() -> None:
+        master = directory.caller(directory.authenticate(house.key, "127.0.0.1"))
+        await directory.update(master, "platform/tokens", entry, {"enabled": False}, patch=True)
+        connection = client.connection
+        assert connection is not None
+        broker.publish(connection, Publish("flespi/rest/get/auth/info", b""))
+
+    house.run(late())
+    codes = [dict(each.properties["user_property"])["http_code"] for each in wire.rest() if isinstance(each, Publish)]
+    assert codes in (["401"], [])  # empty where the connection ended before the answer

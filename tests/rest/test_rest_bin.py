@@ -162,7 +162,7 @@ def test_a_webhook_is_kept_with_its_defaults(house: InsideHouse) -> None:
     made = house.result("POST", "/platform/webhooks", [body])[0]
     assert made["triggers"] == body["triggers"]
     assert made["configuration"] == body["configuration"]
-    chain = [HOOK, {"type": "flespi-platform", "uri": "gw/devices/1/commands-queue", "body": "[]", "cid": "11"}]
+    chain = [HOOK, {"type": "flespi-platform", "uri": "gw/devices/1/commands-queue", "body": "[]", "cid": "1"}]
     put = house.result("PUT", f"/platform/webhooks/{made['id']}", {"configuration": chain})[0]
     assert [step["type"] for step in put["configuration"]] == ["custom-server", "flespi-platform"]
     house.refusal("GET", "/platform/webhooks/all", status=403, key=house.token({"type": 0}))

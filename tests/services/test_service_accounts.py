@@ -103,7 +103,7 @@ async def test_four_levels_and_no_more(rooms: Rooms) -> None:
 async def test_a_subaccount_cannot_change_what_its_parent_decides(one: Rooms) -> None:
     made = await below(one, one.master().cid, name="branch")
     caller = await owner(one, made.id)
-    for body in ({"limit_id": 0}, {"blocked": False}, {"owner_id": 0}):
+    for body in ({"limit_id": 7}, {"blocked": True}, {"owner_id": 3}):
         with pytest.raises(BadRequest):
             await one.directory.update(caller, CUSTOMER, made, body, patch=True)
     await one.directory.update(caller, CUSTOMER, made, {"name": "renamed"}, patch=True)
@@ -122,7 +122,7 @@ async def test_changes_of_a_subaccount_are_news_of_its_parent(one: Rooms) -> Non
     assert [record["event_code"] for record in await one.logs(made, 5)] == [1, 2, 2, 3]
 
 
-@pytest.mark.parametrize("body", [{"name": 1}, {"cid": 1}, {"blocked": 1}, {"limit_id": 99}, {"limit_id": -1}, []])
+@pytest.mark.parametrize("body", [{"name": 1}, {"cid": 99}, {"blocked": 1}, {"limit_id": 99}, {"limit_id": -1}, []])
 async def test_a_bad_subaccount_is_refused(one: Rooms, body: Any) -> None:
     with pytest.raises(BadRequest):
         await one.directory.create(one.master(), SUBACCOUNTS, body)

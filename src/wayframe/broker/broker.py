@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +37,7 @@ from wayframe.mqtt import (
     Wish,
 )
 from wayframe.services import CUSTOMER, TOKENS, Directory, Journal
+from wayframe.services.entries import GROUPS
 
 from .clients import Client, Subscription
 from .keeper import Keeper
@@ -147,13 +149,16 @@ class Broker:
 
     def principal(self, token: Token) -> Principal:
         """A token as the broker asks it."""
-        return Principal(token, parse_access(token.access), self._groups_of)
+        return Principal(token, parse_access(token.access), partial(self._groups_of, token.cid))
 
-    def _groups_of(self, entity: str, item_id: int) -> Iterable[int]:
-        known = entity in self._entities
-        entry = self._directory.find(entity, item_id) if known else None
-        groups = entry.view.get("groups", ()) if entry is not None else ()
-        return [group if isinstance(group, int) else group["id"] for group in groups]
+    def _groups_of(self, cid: int, entity: str, item_id: int) -> Iterable[int]:
+        """Groups of an item, as far as an account may see them: others' say nothing of its rights."""
+        entry = self._directory.find(entity, item_id) if entity in self._entities else None
+        accounts = self._directory.visible_accounts(cid)
+        for group in entry.view.get("groups", ()) if entry is not None else ():
+            found = self._directory.find(GROUPS, group["id"])
+            if found is not None and found.cid in accounts:
+                yield found.id
 
     # --- CONNECT ------------------------------------------------------------------------------------------------
 
@@ -319,12 +324,10 @@ class Broker:
 
     def _may_subscribe(self, client: Client) -> bool:
         """Whether there is room for one more subscription of a client."""
-        if len(client.subscriptions) >= self.settings.subscriptions:
-            return False
-        full = self._directory.limits.no_room("mqtt_subscriptions", client.who.cid, self.spaces.subscriptions)
-        if full:
-            log.info("mqtt_subscription_refused", client=client.session.client_id[:80], reason=full)
-        return not full
+        no_room, count = self._directory.limits.no_room, len(client.subscriptions)
+        return count < self.settings.subscriptions and not no_room(
+            "mqtt_subscriptions", client.who.cid, self.spaces.subscriptions
+        )
 
     @staticmethod
     def _wants_retained(subscription: Subscription, new: bool) -> bool:
@@ -433,14 +436,6 @@ class Broker:
             client.will, client.will_at = will, will_at
         self.save(client)
 
-    def lost_owner(self, session: Session, token_id: int, source: str) -> None:
-        """A stored session whose token is gone is not taken up: its account is told."""
-        reason, held = "its token was deleted while the server was down", session.waiting
-        log.warning("mqtt_session_ended", client=session.client_id[:80], cid=session.cid, messages=held, reason=reason)
-        if self._directory.find(CUSTOMER, session.cid) is not None:
-            said = {"client_id": session.client_id, "ip": source, "token_id": token_id, "reason": reason, "count": held}
-            self._journal.log(Log.MQTT_ENDED, OriginType.CUSTOMER, session.cid, session.cid, said)
-
     def shut_down(self) -> None:
         """Tell every client that the server goes."""
         for client in self.spaces.clients():
@@ -464,19 +459,11 @@ class Broker:
         """A session as REST and its state topic show it (mqtt-api.md 2.2)."""
         session = client.session
         return {
-            "id": session.id,
-            "cid": client.who.cid,
-            "client_id": session.client_id,
-            "ip": client.source,
-            "connected": client.connection is not None,
-            "clean": client.clean,
-            "expires": client.ends_at or 0,
-            "expiry": client.expiry,
-            "version": client.version,
-            "created": client.created,
-            "size": session.held_bytes,
-            "messages": session.waiting,
-        }
+            "id": session.id, "cid": client.who.cid, "client_id": session.client_id, "ip": client.source,
+            "connected": client.connection is not None, "clean": client.clean, "expires": client.ends_at or 0,
+            "expiry": client.expiry, "version": client.version, "created": client.created,
+            "size": session.held_bytes, "messages": session.waiting,
+        }  # fmt: skip
 
     def announce(self, client: Client) -> None:
         """Publish a session's state."""
@@ -487,7 +474,11 @@ class Broker:
     def log(self, kind: Log, who: Principal, client_id: str, source: str, **fields: Json) -> None:
         """Enter a record in the log of a client's account."""
         said = {"client_id": client_id, "ip": source, "token_id": who.token.id, **fields}
-        self._journal.log(kind, OriginType.CUSTOMER, who.cid, who.cid, said)
+        self.log_of(kind, who.cid, said)
+
+    def log_of(self, kind: Log, cid: int, said: Mapping[str, Json]) -> None:
+        """Enter a record in the log of an account."""
+        self._journal.log(kind, OriginType.CUSTOMER, cid, cid, said)
 
 
 _NOT_PASSED_ON = frozenset({"message_expiry_interval", "will_delay_interval"})

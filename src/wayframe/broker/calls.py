@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from wayframe.expressions import SelectorError, split_path
-from wayframe.model import BadRequest, Forbidden, TooLarge, TooManyRequests, WayframeError
+from wayframe.model import BadRequest, Forbidden, TooLarge, TooManyRequests, Unauthorized, WayframeError
 from wayframe.mqtt import Message, Properties, Publish
 from wayframe.rest import Request, Response, RestApi, refuse
 from wayframe.services import Background
@@ -61,7 +61,9 @@ class RestCalls:
             self._reply(client, packet, refuse(error), own_topic=True)
 
     def _request(self, client: Client, packet: Publish) -> Request:
-        """The request in a message. Raises BadRequest."""
+        """The request in a message. Raises BadRequest, Unauthorized."""
+        if why := self._rest.services.directory.token_alive(client.who.token.id):
+            raise Unauthorized(why)  # its connection ends within half a second
         method, _, uri = packet.topic.removeprefix(REST).partition("/")
         if method not in _METHODS:
             raise BadRequest(f"the method is one of {', '.join(_METHODS)}, got {method[:20]!r}")

@@ -10,8 +10,9 @@ import structlog
 from wayframe.bus import InvalidFilter
 from wayframe.expressions import ExpressionError, parse_subscription
 from wayframe.model import Token
+from wayframe.model.log_codes import Log
 from wayframe.mqtt import Delivery, Message, Session, Will, Wish
-from wayframe.services import TOKENS, Directory
+from wayframe.services import CUSTOMER, TOKENS, Directory
 from wayframe.storage import MqttTable
 
 from .broker import Broker
@@ -66,7 +67,7 @@ def _take_up(broker: Broker, directory: Directory, keeper: Keeper, session: Sess
     entry = directory.find(TOKENS, record.token_id)
     if entry is None or not isinstance(entry.item, Token):
         keeper.forget(session)
-        broker.lost_owner(session, record.token_id, record.source)
+        _tell_of_orphan(broker, directory, session, record)
         return 0
     client = Client(session, broker.principal(entry.item), record.version, record.created)
     client.clean, client.expiry, client.source = record.clean, record.expiry, record.source
@@ -83,6 +84,15 @@ def _take_up(broker: Broker, directory: Directory, keeper: Keeper, session: Sess
     will = Will(**record.will) if record.will is not None else None
     broker.take_up(client, record.connected, record.ends_at, will, record.will_at)
     return 1
+
+
+def _tell_of_orphan(broker: Broker, directory: Directory, session: Session, record: SessionRecord) -> None:
+    """A stored session whose token is gone is not taken up: its account is told."""
+    reason, count = "its token was deleted while the server was down", session.waiting
+    log.warning("mqtt_session_ended", client=session.client_id[:80], cid=session.cid, messages=count, reason=reason)
+    if directory.find(CUSTOMER, session.cid) is not None:
+        said = {"client_id": session.client_id, "ip": record.source, "token_id": record.token_id}
+        broker.log_of(Log.MQTT_ENDED, session.cid, {**said, "reason": reason, "count": count})
 
 
 def _messages(bodies: dict[int, bytes]) -> list[tuple[int, Message]]:

@@ -130,7 +130,8 @@ class Gateway:
         known = self._listening.get(channel.id)
         port = int(channel.configuration.get("port") or self.settings.ports.get(channel.protocol_id, -1))
         wanted = channel.enabled and not self.services.directory.blocked(channel.cid)
-        if known is not None and wanted and (port in (0, known.port)):
+        same = known is not None and known.channel.cid == channel.cid  # else everybody is looked at again
+        if known is not None and wanted and same and (port in (0, known.port)):
             known.channel = channel
             return
         if known is not None:
@@ -273,6 +274,13 @@ class Gateway:
             self._cut_off(entry, "the account of the device is blocked")
         elif peer is not None and entry.device.ident != peer.ident:
             peer.end(18, "the device has another ident now")
+        elif peer is not None and not self.shares(peer.channel_id, entry):
+            self._cut_off(entry, "the device is of another account now")
+
+    def shares(self, channel_id: int, entry: Entry) -> bool:
+        """Whether a device may come over a channel, by their accounts."""
+        channel = self.services.directory.find(CHANNELS, channel_id)
+        return channel is not None and entry.cid in self.services.directory.visible_accounts(channel.cid)
 
     def _cut_off(self, entry: Entry, reason: str) -> None:
         """Close every connection of a device, and forget those it was asked for."""

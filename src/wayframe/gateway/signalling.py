@@ -261,7 +261,7 @@ class SignallingPeer(Peer):
             self._channel_log(Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": f"unknown ident; {hint}"})
             self.log.warning("unknown_ident", ident=ident, hint=hint)
             self._refuse(f"ident {ident} is not registered")
-        elif entry.cid not in directory.visible_accounts(channel.cid):
+        elif not self._gateway.shares(channel.id, entry):
             self._channel_log(
                 Log.CHANNEL_UNKNOWN_IDENT, {"ident": ident, "error_text": "the device is in another account"}
             )

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from wayframe.model import BadRequest, Json
+from wayframe.model import BadRequest, Forbidden, Json
 from wayframe.model.items import Assignment, Plugin
 from wayframe.model.log_codes import Log
 from wayframe.storage import AssignmentTable
@@ -56,6 +56,7 @@ class Assignments:
         """How many of a kind are assigned to an item: groups are large, and this is asked at every change."""
         self._changing = asyncio.Lock()
         directory.updated = self._parent_changed
+        directory.moved = self._moved
 
     async def load(self) -> None:
         """Read every assignment; one whose item is gone is forgotten."""
@@ -123,7 +124,15 @@ class Assignments:
     async def assign(
         self, caller: Caller, parent: str, entry: Entry, child: str, others: Sequence[Entry], body: Json, *, patch: bool
     ) -> list[Assignment]:
-        """Assign items to another, or change the values of those that are. Raises `BadRequest`."""
+        """Assign items to another, or change the values of those that are. Raises `BadRequest`, and `Forbidden` where
+        an item is neither of the other's account nor below it: else what an account has would show in its siblings."""
+        for other in others:
+            if not self._belongs(entry, other):
+                raise Forbidden(
+                    f"{child} {other.id} is of account {other.cid}, which is neither that of {parent} {entry.id} nor "
+                    "below it",
+                    item_id=other.id,
+                )
         fields = given(parse_body(LinkBody, {} if body is None else body)).get("fields", {})
         async with self._changing:
             made = []
@@ -157,6 +166,23 @@ class Assignments:
         for other, one in found:
             self._announce(Log.UNASSIGNED, parent, entry, child, other, one, by)
         await self._follow((parent, entry.id), [(child, other.id) for other, _ in found])
+
+    def _belongs(self, entry: Entry, other: Entry) -> bool:
+        """Whether something may be assigned to an item, by their accounts."""
+        return other.cid in self._directory.visible_accounts(entry.cid)
+
+    async def _moved(self, caller: Caller, entity: str, entry: Entry) -> None:
+        """An item is of another account now: what it may not share with others there ends, and names are shown anew."""
+        key = (entity, entry.id)
+        for parent in list(self._above.get(key, {})):
+            holder = self._directory.find(*parent)
+            if holder is not None and not self._belongs(holder, entry):
+                await self.unassign(caller, parent[0], holder, entity, [entry])
+        for child in list(self._below.get(key, {})):
+            member = self._directory.find(*child)
+            if member is not None and not self._belongs(entry, member):
+                await self.unassign(caller, entity, entry, child[0], [member])
+        await self._follow(key, list(self._below.get(key, {})))
 
     async def clear(self, caller: Caller, entity: str, entry: Entry) -> None:
         """Take an item out of everything, and everything out of it: it is about to be deleted."""

@@ -27,6 +27,7 @@ from wayframe.model.limits import Limit
 from wayframe.model.log_codes import Log
 from wayframe.storage import ItemTables
 
+from .announcing import Announcer
 from .authentication import Authentication
 from .bodies import without_own
 from .catalogue import Catalogue
@@ -35,7 +36,6 @@ from .entries import (
     CUSTOMER,
     DEVICES,
     LIMITS,
-    SUBACCOUNTS,
     TOKENS,
     Caller,
     Defaults,
@@ -80,7 +80,6 @@ class Directory:
         defaults: Defaults,
     ) -> None:
         self._tables = tables
-        self._journal = journal
         self._keys = keys
         self._clock = clock
         self.catalogue = catalogue
@@ -88,6 +87,7 @@ class Directory:
         self._channels = ChannelKind(tables.channels, catalogue)
         self._tokens = TokenKind(tables.tokens, keys, clock)
         self._subaccounts, limits = SubaccountKind(tables.accounts, clock), LimitKind(tables.limits)
+        webhooks = WebhookKind(tables, defaults.destinations)
         kinds: list[Kind[Any]] = [
             AccountKind(tables.accounts),
             self._subaccounts,
@@ -99,11 +99,13 @@ class Directory:
             StreamKind(tables, defaults.destinations),
             PluginKind(tables),
             GeofenceKind(tables),
-            WebhookKind(tables, defaults.destinations),
+            webhooks,
         ]
         self._memory = Memory(kinds)
+        self._announce = Announcer(journal, clock, self._memory.kinds)
         self._subaccounts.lineage = self._memory.lineage
         self._subaccounts.limit = self._limit
+        webhooks.family = self._memory.family
         limits.accounts = self._all_accounts
         self.limits = Limits(self._memory)
         """What accounts may have at most."""
@@ -118,6 +120,8 @@ class Directory:
         """Held from reading an item to having written it, so that no change is lost under another."""
         self.updated: Callable[[str, Entry], Awaitable[None]] = _nobody
         """Called after an item was changed; what shows its name elsewhere follows."""
+        self.moved: Callable[[Caller, str, Entry], Awaitable[None]] = _nobody_cares
+        """Called after an item was given to another account; what it was assigned to there does not go with it."""
 
     def _limit(self, limit_id: int) -> Limit | None:
         entry = self.find(LIMITS, limit_id)
@@ -318,7 +322,7 @@ class Directory:
             self.limits.check_room(entity, cid)
             made = await kind.table.insert(kind.make(cid, without_own(body, {"cid": cid}, ())))
             entry = self._memory.place(entity, made)
-        self._announce(kind, entry, Log.CREATED, by, new=kind.state(entry))
+        self._announce.change(kind, entry, Log.CREATED, by, new=kind.state(entry))
         once = kind.once(made)
         return Entry(entry.item, {**entry.view, **once}) if once else entry
 
@@ -353,13 +357,14 @@ class Directory:
         async with self._changing:
             before, old = entry.cid, kind.state(entry)
             self.limits.check_room(entity, cid, leaving=before)
-            moved = msgspec.structs.replace(entry.item, cid=cid)
+            moved = kind.checked(msgspec.structs.replace(entry.item, cid=cid))
             await kind.table.update(moved)
             self._memory.place(entity, moved)
             if before != cid:  # whoever sees both accounts sees the old state go before the new one comes
-                self._clear(kind, entry, before)
-            self._announce(kind, entry, Log.UPDATED, caller.said(), old=old, new=kind.state(entry))
-            self._announce_telemetry(kind, entry)
+                self._announce.clear(kind, entry, before)
+            self._announce.change(kind, entry, Log.UPDATED, caller.said(), old=old, new=kind.state(entry))
+            self._announce.telemetry(kind, entry)
+        await self.moved(caller, entity, entry)
         return entry
 
     async def add_metadata(self, entry: Entry, said: Mapping[str, Json]) -> None:
@@ -373,7 +378,7 @@ class Directory:
         old = kind.state(entry)
         await kind.table.update(changed)
         self._memory.place(kind.entity, changed)
-        self._announce(kind, entry, Log.UPDATED, by, old=old, new=kind.state(entry))
+        self._announce.change(kind, entry, Log.UPDATED, by, old=old, new=kind.state(entry))
         return entry
 
     async def put_back(self, entity: str, data: dict[str, Json], by: Mapping[str, Json]) -> Entry:
@@ -390,8 +395,8 @@ class Directory:
             restore_telemetry(entry, record)
         if data.get("last_active"):
             self.heard(entry, data["last_active"])
-        self._announce(kind, entry, Log.RESTORED, by, new=kind.state(entry))
-        self._announce_telemetry(kind, entry)
+        self._announce.change(kind, entry, Log.RESTORED, by, new=kind.state(entry))
+        self._announce.telemetry(kind, entry)
         return entry
 
     async def delete(self, caller: Caller, entity: str, entry: Entry) -> None:
@@ -408,54 +413,14 @@ class Directory:
             kind.check_deletion(entry.item)
             await kind.table.delete([entry.id])
             self._memory.drop(kind.entity, entry.id)
-        self._announce_deletion(kind, entry, by)
-
-    def _announce_deletion(self, kind: Kind[Any], entry: Entry, by: Mapping[str, Json]) -> None:
-        old, told = kind.state(entry), kind.account(entry)
-        entry.view["deleted"] = True
-        self._journal.state(f"{kind.topic(entry.id)}/deleted", True, told)
-        self._journal.log(Log.DELETED, kind.origin, entry.id, told, {"item_data": old, "old": old, **by})
-        self._clear(kind, entry, told)
-
-    def _clear(self, kind: Kind[Any], entry: Entry, told: int) -> None:
-        """Clear the retained states of an item, as an account saw them."""
-        base = kind.topic(entry.id)
-        self._journal.state_members(base, dict.fromkeys((*kind.announced, "deleted")), told)
-        if kind.entity == DEVICES:
-            self._journal.state_members(f"{base}/telemetry", dict.fromkeys(entry.view["telemetry"]), told)
-        self._journal.state(base, None, told)
-
-    def _announce(
-        self, kind: Kind[Any], entry: Entry, what: Log, by: Mapping[str, Json] | None = None, **states: Json
-    ) -> None:
-        """Log a change and publish the new retained state."""
-        state = states["new"]
-        entry.changed = self._clock.now()
-        fields = {"item_data": state, **states, **(by or {})}
-        self._journal.log(what, kind.origin, entry.id, kind.account(entry), fields)
-        # An account has two sides: what is changed on one shows on the other.
-        sides = (CUSTOMER, SUBACCOUNTS) if kind.entity in (CUSTOMER, SUBACCOUNTS) else (kind.entity,)
-        for side in map(self.kind, sides):
-            if told := side.account(entry):
-                self._journal.state(side.topic(entry.id), side.state(entry), told)
-                self._journal.state_members(side.topic(entry.id), side.state(entry), told)
-
-    def _announce_telemetry(self, kind: Kind[Any], entry: Entry) -> None:
-        """Publish the telemetry of a device that came (back) to its account, each value with its time."""
-        times = entry.view.get("telemetry_times", {})
-        together: dict[float, dict[str, Json]] = {}
-        for name, value in entry.view.get("telemetry", {}).items():
-            together.setdefault(times.get(name, 0.0), {})[name] = value
-        for time, values in sorted(together.items()):
-            self._journal.state_members(f"{kind.topic(entry.id)}/telemetry", values, entry.cid, time)
+        self._announce.deletion(kind, entry, by)
 
     def set_field(self, entity: str, entry: Entry, **values: Json) -> None:
         """Change fields that live in memory (`connected`, `groups`, `media_size`) and announce them."""
         changed = {name: value for name, value in values.items() if entry.view.get(name) != value}
         entry.view.update(changed)
         if changed:
-            entry.changed = self._clock.now()
-            self._journal.state_members(self.kind(entity).topic(entry.id), changed, entry.cid)
+            self._announce.fields(self.kind(entity), entry, changed)
 
     def set_device_field(self, entry: Entry, name: str, value: Json) -> None:
         """The same for one field of a device."""
@@ -507,4 +472,8 @@ class Directory:
 
 
 async def _nobody(entity: str, entry: Entry) -> None:
+    """Nothing follows."""
+
+
+async def _nobody_cares(caller: Caller, entity: str, entry: Entry) -> None:
     """Nothing follows."""

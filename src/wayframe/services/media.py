@@ -607,5 +607,7 @@ class MediaStore:
         return -(-self.quota.stored(device_id) // 1024)
 
     def _log(self, kind: Log, file: MediaFile, by: Mapping[str, Json] | None = None) -> None:
+        entry = self._directory.device(file.device_id)
+        cid = entry.cid if entry is not None else file.cid  # the device may be of another account by now
         fields = {**self.view(file), **(by or {})}
-        self._journal.log(kind, OriginType.DEVICE, file.device_id, file.cid, fields)
+        self._journal.log(kind, OriginType.DEVICE, file.device_id, cid, fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -31,6 +31,8 @@ class WebhookKind(Kind[Webhook]):
             required=["triggers", "configuration"],
         )  # fmt: skip
         self._destinations = destinations
+        self.family: Callable[[int], Collection[int]] = lambda cid: (cid,)
+        """An account and those below it."""
 
     def checked(self, item: Webhook) -> Webhook:
         for index, trigger in enumerate(item.triggers):
@@ -40,8 +42,16 @@ class WebhookKind(Kind[Webhook]):
         for index, request in enumerate(chain):
             where = f"configuration.{index}" if isinstance(item.configuration, list) else "configuration"
             requests.append(self._checked_request(request, where))
+            self._check_account(item, requests[-1].get("cid"), f"{where}.cid")
         configuration = requests if isinstance(item.configuration, list) else requests[0]
         return msgspec.structs.replace(item, configuration=configuration)
+
+    def _check_account(self, item: Webhook, said: Json, where: str) -> None:
+        """An account that a webhook acts as must be its own or one below; one that a template names is looked at when
+        it is known. That of a trigger's filter only narrows. Raises `BadRequest`."""
+        cid = int(said) if isinstance(said, str) and said.isascii() and said.isdecimal() else said
+        if isinstance(cid, int) and cid not in self.family(item.cid):
+            raise BadRequest(f"`{where}`: account {cid} is neither yours nor one below it")
 
     def _checked_request(self, body: Json, where: str) -> Json:
         """A request with its defaults. Raises `BadRequest`."""
