@@ -229,8 +229,12 @@ class HookCalls:
             hook
             for device_id in (0, entry.id)
             for hook in self._listening.get((kind, device_id), {}).values()
-            if entry.cid in self._directory.visible_accounts(hook.cid)
+            if self.concerns(hook, entry)
         ]
+
+    def concerns(self, hook: Hook, entry: Entry) -> bool:
+        """Whether a hook is for this device, or for every device of an account that has it."""
+        return hook.device_id in (0, entry.id) and entry.cid in self._directory.visible_accounts(hook.cid)
 
     async def _write(self, batch: list[_News]) -> None:
         calls: list[HookCall] = []

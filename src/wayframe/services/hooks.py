@@ -74,7 +74,7 @@ class Hooks:
             hook_view(hook)
             for hook in sorted(self._calls.hooks.values(), key=lambda hook: hook.id)
             if wanted in (None, hook.event_type)
-            and (entry is None or hook.device_id in (0, entry.id))
+            and (entry is None or self._calls.concerns(hook, entry))
             and await self._keeps(caller, hook)
         ]
 
