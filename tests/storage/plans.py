@@ -85,7 +85,8 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "packets of some": lambda db: PacketTable(db).query([1, 2], from_=5, to=6),
     "packets newest": lambda db: PacketTable(db).query([1], count=5, reverse=True),
     "packets kept": lambda db: PacketTable(db).keep_newest(1, 2),
-    "packets of a device purged": lambda db: PacketTable(db).purge_device(1, 5),
+    "packets of a device purged": lambda db: PacketTable(db).purge_of([1], 5),
+    "packets of idents purged": lambda db: PacketTable(db).purge_of([-1, -2], 5),
     "packets purge": lambda db: PacketTable(db).purge(5),
     "packets delete": lambda db: PacketTable(db).delete([1, 2]),
     "messages append": lambda db: MessageStore(db).append(

@@ -172,8 +172,8 @@ class Idents:
         for channel in self._directory.entries(CHANNELS):
             kept_s = packets_ttl(channel.view["configuration"])
             if kept_s > 0:
-                owners = [-one.id for one in self.of(channel.id)]
-                await self._traffic.expire_of(owners, kept_s)
+                strangers = self._strangers.get(channel.id, OrderedDict())
+                await self._traffic.expire_of([-one.id for one in strangers.values()], kept_s)
 
 
 def _with(entry: Entry, channel_id: int) -> list[Json]:

@@ -119,12 +119,11 @@ class Traffic:
         await self._table.purge(now - MAX_PACKETS_TTL)
         for entry in self._directory.entries(DEVICES):
             if self.wanted(entry.device):
-                await self._table.purge_device(entry.id, now - packets_ttl(entry.device.configuration))
+                await self._table.purge_of([entry.id], now - packets_ttl(entry.device.configuration))
 
     async def expire_of(self, owners: Sequence[int], kept_s: int) -> None:
         """Remove what is older than `kept_s` of these, by number."""
-        for owner in owners:
-            await self._table.purge_device(owner, self._clock.now() - kept_s)
+        await self._table.purge_of(owners, self._clock.now() - kept_s)
 
 
 def view(packet: Packet, owner: Mapping[str, Json]) -> dict[str, Json]:

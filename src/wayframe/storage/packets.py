@@ -63,8 +63,8 @@ class PacketTable:
         """Remove packets older than this time; returns how many."""
         return await purge(self._db, schema.packets, true(), before)
 
-    async def purge_device(self, device_id: int, before: float) -> None:
-        """Remove packets of one device that are older than this time."""
+    async def purge_of(self, device_ids: Iterable[int], before: float) -> None:
+        """Remove packets of these devices that are older than this time."""
         async with self._db.write() as conn:
-            old = (_C.device_id == device_id, _C.timestamp < before)
+            old = (self._db.among(_C.device_id, device_ids), _C.timestamp < before)
             await conn.execute(delete(schema.packets).where(*old))
