@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from inside import GENERIC_TYPE, InsideHouse
+from wayframe.rest.routes import RouteTable
 
 NOW = 1_750_000_000
 HOOK = {"type": "custom-server", "uri": "https://example.com/x", "method": "POST", "body": "x"}
@@ -31,6 +32,52 @@ BODIES: dict[str, dict[str, Any]] = {
 def items(house: InsideHouse) -> dict[str, int]:
     """An item of each entity, by entity."""
     return {entity: house.result("POST", f"/{entity}", [body])[0]["id"] for entity, body in BODIES.items()}
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+PATHS = """
+GET /auth/regions /auth/info /auth/oauth/providers /const/values /gw/api.json
+GET,PUT,PATCH /platform/customer
+GET /platform/customer/logs /platform/customer/statistics
+POST /platform/tokens /platform/subaccounts /platform/limits /platform/webhooks
+GET,PUT,PATCH,DELETE /platform/tokens/1 /platform/subaccounts/1 /platform/limits/1 /platform/webhooks/1
+GET /platform/tokens/1/logs /platform/subaccounts/1/logs /platform/limits/1/logs /platform/webhooks/1/logs
+GET /platform/webhooks/1/packets /platform/deleted/1 /platform/deleted/1/logs
+POST /platform/deleted/1/restore
+POST /gw/devices /gw/channels /gw/groups /gw/streams /gw/plugins /gw/geofences
+GET,PUT,PATCH,DELETE /gw/devices/1 /gw/channels/1 /gw/groups/1 /gw/streams/1 /gw/plugins/1 /gw/geofences/1
+PUT /gw/devices/1/cid /gw/channels/1/cid
+GET /gw/devices/1/logs /gw/channels/1/logs /gw/groups/1/logs /gw/streams/1/logs /gw/plugins/1/logs /gw/geofences/1/logs
+GET,POST,PUT,DELETE /gw/devices/1/media
+GET,POST,DELETE /gw/devices/1/messages
+GET,DELETE /gw/devices/1/telemetry /gw/devices/1/telemetry/all
+GET,PUT,DELETE /gw/devices/1/settings/apn
+GET,DELETE /gw/devices/1/connections/1 /gw/channels/1/connections/1
+POST /gw/devices/1/commands /gw/devices/1/commands-queue
+GET,DELETE /gw/devices/1/commands-queue/1
+GET /gw/devices/1/commands-result /gw/devices/1/commands-result/1 /gw/devices/1/packets /gw/devices/1/geofences
+GET,POST /gw/devices/1/sms
+GET /gw/channels/1/idents /gw/channels/1/idents/1 /gw/channels/1/idents/1/packets
+GET,DELETE /gw/channels/1/messages
+GET /gw/channel-protocols/1 /gw/channel-protocols/1/device-types/1 /gw/stream-protocols/1 /gw/plugin-types/1
+GET /gw/message-parameters/1
+GET,POST,DELETE /gw/groups/1/devices/1
+GET,POST,PUT,DELETE /gw/streams/1/devices/1 /gw/streams/1/channels/1 /gw/streams/1/groups/1
+POST /gw/streams/1/messages
+GET /gw/streams/1/packets /gw/plugins/1/packets
+GET,POST,DELETE /gw/plugins/1/devices/1 /gw/plugins/1/groups/1
+GET /mqtt/sessions/1 /mqtt/sessions/1/subscriptions/1
+"""
+"""Methods, and the paths of the contract that have them."""
+
+
+def test_there_is_a_route_for_every_path_of_the_contract() -> None:
+    table = RouteTable()
+    for line in PATHS.split("\n")[1:-1]:
+        methods, *paths = line.split()
+        for path in paths:
+            assert set(methods.split(",")) <= set(table.methods(path.split("/")[1:])), path
 
 
 # --- the envelope -----------------------------------------------------------------------------------------------------
