@@ -166,9 +166,10 @@ def test_selectors(reader: Reader, device: int) -> None:
     answers = [json.loads(line) for line in reader.run(selectors).splitlines()]
     chosen = [[item["id"] for item in answer["result"]] for answer in answers]
     assert len(chosen) == selectors.count("\ndevices ")
-    every, ids, ident, kind, accounts, mileage, driver, fleet, group, protocol, ignition, silent, near = chosen
-    assert every == ids == fleet == protocol == ignition == [device]
-    assert ident == kind == accounts == mileage == driver == group == silent == near == []
+    every, ids, ident, models, accounts, mileage, driver, fleet, group, protocol, kind, both, ignition, *far = chosen
+    assert every == ids == fleet == protocol == kind == ignition == [device]
+    assert ident == models == accounts == mileage == driver == group == both == []
+    assert far == [[], []], "neither silent nor near"
     assert reader.result(fields) == [{"id": device, "configuration": {"ident": "13900000001"}}]
     for block, offset in ((first, 0), (second, 10)):
         assert json.loads(reader.run(block))["pagination"] == {"limit": 10, "offset": offset, "count": 1}
