@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from msgspec import UNSET
 
 from wayframe.expressions import Environment
 from wayframe.model import (
@@ -46,9 +45,9 @@ from .media_files import (
     Upload,
     UploadData,
     clean_name,
+    described,
     media_parameter,
     message_object,
-    recognised,
 )
 from .media_rows import MediaRows
 from .processing import Processing
@@ -59,7 +58,6 @@ log = structlog.get_logger(__name__)
 _ANSWER_WAIT_S = 3.0
 """An upload's answer waits this long for duration, size and preview; it is durable before."""
 _SWEEP_SLICE = 200
-_COPY_STEP = 1 << 20
 
 
 class MediaStore:
@@ -197,7 +195,7 @@ class MediaStore:
             StorageFull: it does not fit after all.
         """
         parsed = parse_body(UploadData, {} if data is None else data)
-        facts = self._described(upload, name, parsed)
+        facts = described(upload, name, parsed, self._clock.now())
         if upload.writer.size == 0:
             raise BadRequest("`file`: the file is empty")
         files = []
@@ -205,7 +203,7 @@ class MediaStore:
         size = upload.writer.size
         for entry in upload.entries:
             async with self._room(entry, size):
-                first = await (self._copy(first) if first else upload.writer.commit())
+                first = await (self._blobs.copy(first) if first else upload.writer.commit())
                 try:
                     files.append(await self.store(entry, first, facts))
                 except WayframeError:
@@ -222,42 +220,6 @@ class MediaStore:
         except TimeoutError:
             pass  # what is known is answered
         return [await self._table.get(file.uuid) or file for file in files]
-
-    async def _copy(self, blob: Blob) -> Blob:
-        """The same bytes once more, for the next device of an upload to several."""
-        writer = await self._blobs.begin()
-        with self._blobs.path(blob.key).open("rb") as source:
-            while piece := await asyncio.to_thread(source.read, _COPY_STEP):
-                writer.write(piece)
-                await writer.drain()
-        return await writer.commit()
-
-    def _described(self, upload: Upload, name: str, data: UploadData) -> NewFile:
-        """What an uploaded file is: by its bytes first, by the caller's word second."""
-        asked = data.type
-        if asked is not UNSET and asked not in ("video", "image", "tacho"):
-            raise BadRequest(
-                f"`data.type` must be video, image or tacho, got {asked!r}", schema_hint=["video", "image", "tacho"]
-            )
-        kind, mime, extension = recognised(upload.head, name, "" if asked is UNSET else asked)
-        meta = dict(data.meta)
-        created = meta.pop("created", None)
-        if created is not None and (isinstance(created, bool) or not isinstance(created, int | float) or created < 0):
-            raise BadRequest("`data.meta.created` must be Unix seconds")
-        channel = meta.get("channel", 1 if kind in ("video", "image") else 0)
-        if not isinstance(channel, int) or isinstance(channel, bool) or not 0 <= channel <= 255:
-            raise BadRequest("`data.meta.channel` must be an integer from 0 to 255")
-        return NewFile(
-            name=clean_name(name, f"upload.{extension or 'bin'}"),
-            kind=kind,
-            mime=mime,
-            created=self._clock.now() if created is None else created,
-            channel=channel,
-            meta=meta,
-            params=data.params,
-            message_params=data.message_params,
-            by=upload.by,
-        )
 
     async def store_blob(self, entry: Entry, blob: Blob, facts: NewFile) -> MediaFile:
         """Store a finished blob that came from a device. Raises `StorageFull`; the blob is gone then."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wayframe.media import Kind, Sniffed, sniff
-from wayframe.model import Json, MediaFile, TooLarge
+from wayframe.model import BadRequest, Json, MediaFile, TooLarge
 from wayframe.model.gallery import GalleryEvent
 from wayframe.storage import BlobWriter
 
@@ -128,3 +128,31 @@ def clean_name(name: str, default: str) -> str:
     disks take."""
     shown = _UNSAFE_IN_NAME.sub("", name.replace("\\", "/").rpartition("/")[2]).strip().strip(".")
     return shown.encode(errors="replace")[-_LONGEST_NAME:].decode(errors="ignore") or default
+
+
+def described(upload: Upload, name: str, data: UploadData, now: float) -> NewFile:
+    """What an uploaded file is: by its bytes first, by the caller's word second. Raises `BadRequest`."""
+    asked = data.type
+    if asked is not UNSET and asked not in ("video", "image", "tacho"):
+        raise BadRequest(
+            f"`data.type` must be video, image or tacho, got {asked!r}", schema_hint=["video", "image", "tacho"]
+        )
+    kind, mime, extension = recognised(upload.head, name, "" if asked is UNSET else asked)
+    meta = dict(data.meta)
+    created = meta.pop("created", None)
+    if created is not None and (isinstance(created, bool) or not isinstance(created, int | float) or created < 0):
+        raise BadRequest("`data.meta.created` must be Unix seconds")
+    channel = meta.get("channel", 1 if kind in ("video", "image") else 0)
+    if not isinstance(channel, int) or isinstance(channel, bool) or not 0 <= channel <= 255:
+        raise BadRequest("`data.meta.channel` must be an integer from 0 to 255")
+    return NewFile(
+        name=clean_name(name, f"upload.{extension or 'bin'}"),
+        kind=kind,
+        mime=mime,
+        created=now if created is None else created,
+        channel=channel,
+        meta=meta,
+        params=data.params,
+        message_params=data.message_params,
+        by=upload.by,
+    )

@@ -76,6 +76,9 @@ class BlobStore(Protocol):
     async def begin(self) -> BlobWriter:
         """Start a file."""
 
+    async def copy(self, blob: Blob) -> Blob:
+        """The same bytes once more, under a key of their own."""
+
     def begin_now(self) -> BlobWriter:
         """Start a file without waiting, for blocks that are already here; costs one `open`."""
 
@@ -128,6 +131,15 @@ class DirectoryBlobs:
     async def begin(self) -> DirectoryWriter:
         """Start a file. Raises `StorageFull`."""
         return await self._in_thread(self.begin_now)
+
+    async def copy(self, blob: Blob) -> Blob:
+        """The same bytes once more, under a key of their own. Raises `StorageFull`."""
+        writer = await self.begin()
+        with self.path(blob.key).open("rb") as source:
+            while piece := await asyncio.to_thread(source.read, _PIECE):
+                writer.write(piece)
+                await writer.drain()
+        return await writer.commit()
 
     def begin_now(self) -> DirectoryWriter:
         """Start a file without waiting. Raises `StorageFull`."""
