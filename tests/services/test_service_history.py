@@ -183,6 +183,19 @@ async def test_a_position_is_also_there_as_one_object(one: Rooms) -> None:
     assert value(one, truck, "position") == whole and value(one, truck, "position.speed") == 0
 
 
+async def test_a_part_of_the_position_that_is_removed_leaves_the_whole(one: Rooms) -> None:
+    truck = await one.device()
+    here = {"position.latitude": 52.5, "position.longitude": 13.4, "position.speed": 40}
+    await one.history.store(truck, [{"timestamp": NOW, **here}])
+    await one.history.delete_telemetry([truck], ["position.speed", "position.speed"])
+    assert value(one, truck, "position") == {"latitude": 52.5, "longitude": 13.4}
+    await one.history.delete_telemetry([truck], ["position.latitude"])
+    assert value(one, truck, "position") is None and value(one, truck, "position.longitude") == 13.4
+    await one.journal.settled()
+    told = one.payloads(f"flespi/state/gw/devices/{truck.id}/telemetry/position")
+    assert told[1:] == [{"latitude": 52.5, "longitude": 13.4}, None]
+
+
 async def test_removed_telemetry_is_gone_and_the_messages_stay(rooms: Rooms) -> None:
     truck = await rooms.device()
     await rooms.history.store(truck, [{"timestamp": NOW, "speed": 50, "fuel": 9}])

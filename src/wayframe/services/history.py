@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -259,12 +259,15 @@ class History:
         """Remove parameters from the current values; the messages stay."""
         for entry in entries:
             values, times = entry.view["telemetry"], entry.view.get("telemetry_times", {})
-            gone = [name for name in (list(values) if names is None else names) if name in values]
-            for name in gone:
-                del values[name]
-                times.pop(name, None)
+            changed = forgotten(values, values if names is None else names)
+            for name, value in changed.items():
+                if value is None:
+                    del values[name]
+                    times.pop(name, None)
+                else:
+                    values[name] = value
             self._dirty.add(entry.id)
-            self._journal.state_members(f"flespi/state/{DEVICES}/{entry.id}/telemetry", dict.fromkeys(gone), entry.cid)
+            self._journal.state_members(f"flespi/state/{DEVICES}/{entry.id}/telemetry", changed, entry.cid)
         await self.save_telemetry()
         return [{"id": entry.id} for entry in entries]
 
@@ -463,6 +466,16 @@ def update_telemetry(view: dict[str, Any], message: Mapping[str, Json]) -> dict[
             del changed[name]
     values.update(changed)
     times.update(dict.fromkeys(changed, timestamp))
+    return changed
+
+
+def forgotten(values: Mapping[str, Json], names: Iterable[str]) -> dict[str, Json]:
+    """What becomes of values when some are forgotten: None for those, and `position` without what was part of it."""
+    changed: dict[str, Json] = dict.fromkeys(name for name in names if name in values)
+    parts, position = {_POSITION[name] for name in changed if name in _POSITION}, values.get("position")
+    if parts and "position" not in changed and isinstance(position, dict):
+        left = {key: value for key, value in position.items() if key not in parts}
+        changed["position"] = left if "latitude" in left and "longitude" in left else None
     return changed
 
 
