@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from applications import EMBEDDED, FILE_FIELDS, App, MediaBox, Recorder, opened, opened_there, picture
+from applications import COMMANDS, EMBEDDED, FILE_FIELDS, App, MediaBox, Recorder, opened, opened_there, picture
 from playwright.sync_api import Browser
 from playwright.sync_api import Error as PageError
 from trusting import Running, Secure, SecureHouse, served
@@ -401,6 +401,21 @@ def test_a_share_page_needs_no_token(
     assert visitor.do("fetchLink", hidden["uuid"])["status"] == 401
     allowed = {"Authorization": f"FlespiToken {mediabox.page.evaluate('client.token')}"}
     assert mediabox.do("fetchLink", hidden["uuid"], "", allowed)["status"] == 200
+
+
+def test_what_newer_versions_ask_for(watcher: App, mediabox: MediaBox, clip: dict[str, Any]) -> None:
+    """Commands in batches, a live map, and WebRTC, which this server does not offer."""
+    path = f"gw/devices/{mediabox.device}"
+    batches = "start_videostream_batch,playback_video_batch,start_audiostream"
+    mediabox.do("subscribe", f"flespi/log/{path}/commands-queue/{COMMANDS},{batches}/queued,sent,processed")
+    moving = watcher.do("subscribe", f"flespi/state/{path}/telemetry/+", {"rh": 1})
+
+    def told() -> set[str]:
+        return {one["topic"].rpartition("/")[2] for one in watcher.heard(moving)}
+
+    watcher.until(lambda: {"position.latitude", "position.longitude", "position.speed"} <= told(), "where it is")
+    offer = "uuid => fetch(client.link(uuid), { method: 'POST', body: '{}' }).then(({ status }) => status)"
+    assert watcher.page.evaluate(offer, clip["uuid"]) == 501
 
 
 # ---- TachoBox
