@@ -139,6 +139,11 @@ def test_an_item_may_be_sent_back_as_it_was_read(house: InsideHouse, items: dict
     assert "`id`" in reason
 
 
+def test_a_key_is_not_written(house: InsideHouse, items: dict[str, int]) -> None:
+    path = f"/platform/tokens/{items['platform/tokens']}"
+    assert "`key`" in house.refusal("PUT", path, {"key": "x" * 64}, status=400)
+
+
 def test_the_account_may_be_sent_back_as_it_was_read(house: InsideHouse) -> None:
     (read,) = house.result("GET", "/platform/customer")
     assert house.result("PUT", "/platform/customer", read) == [read]

@@ -83,7 +83,7 @@ class ChannelHistory:
         now = self._clock.now()
         first = -1e300 if query.from_ is None else query.from_
         last = 1e300 if query.to is None else query.to
-        for entry in channels:
+        for entry in channels if first <= last else ():
             spans = [span for span in self._hidden.get(entry.id, []) if span.when >= now - _ttl(entry)]
             spans = [span for span in spans if not (first <= span.first and span.last <= last)]
             if len(spans) >= _MOST_HIDDEN:

@@ -22,7 +22,7 @@ class Statistics:
         """The one record of an account with its subaccounts, where the query covers this moment: items of each kind,
         connected devices, and the kilobytes their files take. Raises `BadRequest` for a bad filter."""
         now, wanted = self._clock.now(), compiled_filter(query.filter)
-        if not (query.from_ or now) <= now <= (query.to or now):
+        if (query.from_ is not None and now < query.from_) or (query.to is not None and query.to < now):
             return []
         family = self._directory.visible_accounts(cid)
         devices = [entry.view for entry in self._directory.entries(DEVICES) if entry.cid in family]

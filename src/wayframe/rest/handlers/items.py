@@ -144,14 +144,22 @@ async def _change(call: Call, entries: Sequence[Entry], *, patch: bool) -> Answe
     body = call.request.json()
     if not isinstance(body, dict):
         raise BadRequest("the body must be one JSON object with the fields to change")
-    # What is worked out nobody writes, and clients send back what they read.
-    body = {name: value for name, value in body.items() if (call.entity, name) not in _COMPUTED}
-    shown = _shower(call)
+    said, shown = body, _shower(call)
 
     async def change(entry: Entry) -> Json:
-        return shown(await call.services.directory.update(call.caller, call.entity, entry, body, patch=patch))
+        written = _written(call, entry, said)
+        return shown(await call.services.directory.update(call.caller, call.entity, entry, written, patch=patch))
 
     return await each(entries, change, "item")
+
+
+def _written(call: Call, entry: Entry, body: dict[str, Json]) -> dict[str, Json]:
+    """A body without what is worked out: nobody writes it, and clients send back what they read. Another key stays."""
+
+    def kept(name: str) -> bool:
+        return (call.entity, name) not in _COMPUTED or (name == "key" and body[name] != _key(call, entry))
+
+    return {name: body[name] for name in body if kept(name)}
 
 
 async def delete(call: Call) -> Answer:
