@@ -237,7 +237,8 @@ class HttpServer:
     async def start(self) -> None:
         """Listen. Raises OSError where the address is taken or not ours."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # With the protocol named: asyncio sets TCP_NODELAY only where it reads TCP, or an answer waits 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
