@@ -124,19 +124,19 @@ async def test_a_channel_shows_what_came_over_it_and_nothing_else(one: Rooms, ch
     assert message == {"ident": "0138", "channel.id": channel.id}
 
 
-async def test_a_channel_shows_messages_for_its_own_time_from_their_arrival(one: Rooms) -> None:
-    channel = await one.directory.create(one.master(), CHANNELS, {"protocol_id": JT808, "messages_ttl": 100})
-    truck = await one.device("0138")
-    await send(one, channel, truck, 1)
-    one.clock.advance(60)
-    await send(one, channel, truck, -1000, 2)  # an old report that comes late
-    one.clock.advance(60)
-    assert await shown(one, channel) == [-1000, 2]
-    await one.messages.compact(one.clock.now() + 1000)
-    assert await shown(one, channel) == [-1000, 2]
-    one.clock.advance(60)
-    assert await shown(one, channel) == []
-    assert len(await one.history.messages([truck], ALL)) == 3
+async def test_a_channel_shows_messages_for_its_own_time_from_their_arrival(rooms: Rooms) -> None:
+    channel = await rooms.directory.create(rooms.master(), CHANNELS, {"protocol_id": JT808, "messages_ttl": 100})
+    truck = await rooms.device("0138")
+    await send(rooms, channel, truck, 1)
+    rooms.clock.advance(60)
+    await send(rooms, channel, truck, -1000, 2)  # an old report that comes late
+    rooms.clock.advance(60)
+    assert await shown(rooms, channel) == [-1000, 2]
+    await rooms.messages.compact(rooms.clock.now() + 1000)
+    assert await shown(rooms, channel) == [-1000, 2]
+    rooms.clock.advance(60)
+    assert await shown(rooms, channel) == []
+    assert len(await rooms.history.messages([truck], ALL)) == 3
 
 
 async def test_what_is_deleted_from_a_channel_stays_with_the_device(one: Rooms, channel: Entry) -> None:
