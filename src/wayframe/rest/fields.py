@@ -23,8 +23,12 @@ def project(view: Mapping[str, Json], paths: Iterable[str]) -> dict[str, Json]:
     A path goes into objects by its dots (`configuration.ident`), into arrays element by element (`commands.name`), and
     takes a key that holds dots itself whole (`telemetry.position.speed`).
     """
-    shown = _pick(view, list(paths))
-    return shown if isinstance(shown, dict) else {}
+    wanted = list(paths)
+    shown = {path: view[path] for path in wanted if path in view}
+    if len(shown) == len(wanted):
+        return shown
+    picked = _pick(view, wanted)
+    return picked if isinstance(picked, dict) else {}
 
 
 def _pick(value: Json, paths: list[str]) -> Json:

@@ -16,7 +16,7 @@ from .gallery_keys import GalleryKeyTable
 from .harvest import HarvestTable, HookCallTable, HookTable
 from .items import AssignmentTable, DeviceSettingTable, IdentTable, ItemTables
 from .logs import LogTable
-from .media import MediaTable
+from .media import LISTED, MediaTable
 from .messages import HistoryMessage, MessageStore
 from .mqtt import MqttBatch, MqttTable
 from .packets import PacketTable
@@ -26,6 +26,7 @@ from .state import StateTable
 from .users import PullHostTable, UserTable
 
 __all__ = [
+    "LISTED",
     "AccountTable",
     "AssignmentTable",
     "Blob",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -40,8 +41,8 @@ class WordText(TypeDecorator[Any]):
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
         return None if value is None else str(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum:
-        return self.words(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum]:
+        return {str(word): word for word in self.words}.__getitem__
 
 
 EVENT_VISIBLE = text("gallery_events.state NOT IN ('pending', 'deleted')")

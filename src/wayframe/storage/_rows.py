@@ -1,4 +1,4 @@
-"""What every query module shares: structs to rows and back, new ids, and history read newest or oldest first."""
+"""What every query module shares: structs to rows and back, new ids, purging by age."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from msgspec.structs import fields, replace
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     Row,
     Select,
     Table,
@@ -40,8 +39,6 @@ _SEEN_ID = text(
     "DO UPDATE SET last = CASE WHEN counters.last < :id THEN :id ELSE counters.last END"
 )
 _PURGE_ROWS = 5000
-_ONE_BY_ONE = 500
-"""Up to so many owners a limited history is read owner by owner; beyond, along the time index."""
 
 
 class Rows(Generic[Item]):
@@ -142,43 +139,6 @@ class Rows(Generic[Item]):
         if "unique" not in str(error.orig).lower():
             return error
         return Conflict(f"{self._table.name}: an item with this key exists already")
-
-
-def history(
-    conn: Connection,
-    db: Database,
-    query: Select[Any],
-    owner: ColumnElement[Any],
-    owners: Sequence[int],
-    order: Sequence[Column[Any]],
-    *,
-    count: int | None,
-    reverse: bool,
-) -> list[Row[Any]]:
-    """Rows of `owners` in the order of the columns `order` (time first), at most `count` over all of them.
-
-    With a count, a few owners are read one by one (each along its index, `count` rows at most) and merged; many owners
-    along the index on time.
-    """
-    ordered = query.order_by(*(column.desc() if reverse else column.asc() for column in order))
-    if not owners or count == 0:
-        return []
-    if count is None or len(owners) == 1:
-        return list(conn.execute(ordered.where(db.among(owner, owners)).limit(count)))
-    if len(owners) > _ONE_BY_ONE:
-        # The addition keeps planners from gathering and sorting everything these owners ever had.
-        return list(conn.execute(ordered.where(db.among(owner + 0, owners)).limit(count)))
-    rows: list[Row[Any]] = []
-    names = [column.name for column in order]
-    for one in owners:
-        rows.extend(conn.execute(ordered.where(owner == one).limit(count)))
-        if len(rows) > 4 * count:
-            rows = _first(rows, names, count, reverse)
-    return _first(rows, names, count, reverse)
-
-
-def _first(rows: list[Row[Any]], names: Sequence[str], count: int, reverse: bool) -> list[Row[Any]]:
-    return sorted(rows, key=lambda row: [row._mapping[name] for name in names], reverse=reverse)[:count]
 
 
 def between(column: Column[Any], from_: float | None, to: float | None) -> list[ColumnElement[bool]]:

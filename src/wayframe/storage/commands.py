@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import bindparam
+
 from wayframe.model import Command
 
 from . import schema
-from ._rows import Rows, between, history, purge
+from ._history import History
+from ._rows import Rows, purge
 from .database import Database
 
 _C = schema.commands.c
@@ -18,6 +21,8 @@ class CommandTable(Rows[Command]):
 
     def __init__(self, db: Database) -> None:
         super().__init__(db, schema.commands, Command)
+        closed = self.select().where(schema.COMMAND_CLOSED)
+        self._results = History(db, closed, _C.device_id, (_C.timestamp, _C.id), id=_C.id == bindparam("id"))
 
     async def pending_for(self, device_id: int) -> list[Command]:
         """What is still to be done on a device: highest priority first, then oldest first."""
@@ -40,14 +45,8 @@ class CommandTable(Rows[Command]):
         id: int | None = None,
     ) -> list[Command]:
         """Finished commands by the time they ended (`from_`..`to`, inclusive), oldest first."""
-        query = self.select().where(schema.COMMAND_CLOSED, *between(_C.timestamp, from_, to))
-        if id is not None:
-            query = query.where(_C.id == id)
-        order = (_C.timestamp, _C.id)
         return await self._db.ask(
-            lambda conn: self.items(
-                history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
-            )
+            lambda conn: self.items(self._results.read(conn, device_ids, from_, to, count, reverse, id=id))
         )
 
     async def purge(self, before: float) -> int:

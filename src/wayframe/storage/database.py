@@ -14,9 +14,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
+    Text,
     any_,
     bindparam,
     column,
@@ -199,10 +201,24 @@ class Database:
         chosen = list(ids)
         if len(chosen) == 1:
             return of == chosen[0]
+        return self._among(of, bindparam(None, self.listed(chosen), type_=self._listed_type(of)))
+
+    def among_named(self, of: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """The same for statements that are kept: the ids are a parameter of this name, as `listed` makes it."""
+        return self._among(of, bindparam(name, type_=self._listed_type(of)))
+
+    def listed(self, ids: Iterable[int | str]) -> str | list[int | str]:
+        """Ids as the value of one parameter."""
+        return msgspec.json.encode(list(ids)).decode() if self.sqlite else list(ids)
+
+    def _listed_type(self, of: ColumnElement[Any]) -> Any:
+        return Text() if self.sqlite else ARRAY(of.type)
+
+    def _among(self, of: ColumnElement[Any], listed: BindParameter[Any]) -> ColumnElement[bool]:
         if self.sqlite:
-            listed = func.json_each(bindparam(None, msgspec.json.encode(chosen).decode())).table_valued("value")
-            return of.in_(select(column("value")).select_from(listed))
-        return of == any_(bindparam(None, chosen, type_=ARRAY(of.type)))
+            rows = func.json_each(listed).table_valued("value")
+            return of.in_(select(column("value")).select_from(rows))
+        return of == any_(listed)
 
     @asynccontextmanager
     async def _begin(self, engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, insert, true
+from sqlalchemy import bindparam, insert, true
 
 from wayframe.model import LogRecord
 
 from . import schema
-from ._rows import Rows, between, history, purge
+from ._history import History
+from ._rows import Rows, purge
 from .database import Database
 
 _C = schema.logs.c
@@ -22,6 +22,10 @@ class LogTable:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._rows = Rows(db, schema.logs, LogRecord)
+        query, order = self._rows.select().add_columns(_C.id), (_C.timestamp, _C.id)
+        kind = _C.origin_type == bindparam("origin_type")
+        self._by_origin = History(db, query, _C.origin_id, order, origin_type=kind)
+        self._by_account = History(db, query, _C.cid, order, origin_type=kind)
 
     async def insert_many(self, records: Sequence[LogRecord]) -> None:
         """Append records."""
@@ -40,8 +44,11 @@ class LogTable:
         reverse: bool = False,
     ) -> list[LogRecord]:
         """Records of these items of one type in `from_`..`to` (inclusive), oldest first."""
-        where = (_C.origin_type == origin_type, *between(_C.timestamp, from_, to))
-        return await self._read(_C.origin_id, origin_ids, where, count, reverse)
+        return await self._db.ask(
+            lambda conn: self._rows.items(
+                self._by_origin.read(conn, origin_ids, from_, to, count, reverse, origin_type=origin_type)
+            )
+        )
 
     async def of_accounts(
         self,
@@ -54,22 +61,9 @@ class LogTable:
         reverse: bool = False,
     ) -> list[LogRecord]:
         """Records of whatever these accounts have, or of their items of one type."""
-        kind = () if origin_type is None else (_C.origin_type == origin_type,)
-        where = (*kind, *between(_C.timestamp, from_, to))
-        return await self._read(_C.cid, cids, where, count, reverse)
-
-    async def _read(
-        self,
-        owner: ColumnElement[Any],
-        owners: Sequence[int],
-        where: Iterable[ColumnElement[bool]],
-        count: int | None,
-        reverse: bool,
-    ) -> list[LogRecord]:
-        query, order = self._rows.select().add_columns(_C.id).where(*where), (_C.timestamp, _C.id)
         return await self._db.ask(
             lambda conn: self._rows.items(
-                history(conn, self._db, query, owner, owners, order, count=count, reverse=reverse)
+                self._by_account.read(conn, cids, from_, to, count, reverse, origin_type=origin_type)
             )
         )
 

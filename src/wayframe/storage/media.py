@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from msgspec import Raw
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Text,
+    TypeDecorator,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from wayframe.model import MediaFile, MediaState, NotFound
 from wayframe.model.gallery import GalleryEvent
 
 from . import schema
-from ._rows import Rows, between, history
+from ._history import History
+from ._rows import Rows
 from .database import Database
 from .gallery import GalleryTable
 
 _C = schema.media.c
 _Files = list[MediaFile]
+_Parts = list[dict[str, Any]]
+
+
+LISTED = frozenset(
+    (
+        "uuid", "name", "size", "mime", "created", "modified", "uploaded", "protected", "shared", "meta", "params",
+        "channel_id", "device_id", "sha256", "source_sha256",
+    )
+)  # fmt: skip
+"""Columns that a list may show as they are."""
+
+
+class _JsonAsStored(TypeDecorator[Raw]):
+    """A JSON value that goes on as it is."""
+
+    impl = Text
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Raw]:
+        return Raw
+
+
+def _shown(name: str) -> ColumnElement[Any]:
+    column = _C[name]
+    return type_coerce(column, _JsonAsStored()) if isinstance(column.type, schema.JsonText) else column
 
 
 class MediaTable(Rows[MediaFile]):
@@ -25,6 +68,8 @@ class MediaTable(Rows[MediaFile]):
     def __init__(self, db: Database) -> None:
         super().__init__(db, schema.media, MediaFile, key="uuid")
         self._events = GalleryTable(db)
+        self._history = self._history_of(self.select().selected_columns)
+        self._part = lru_cache(maxsize=64)(self._history_of_part)
 
     async def insert_many(self, items: Sequence[MediaFile]) -> _Files:
         """Add several, all or none; as `insert`."""
@@ -79,17 +124,41 @@ class MediaTable(Rows[MediaFile]):
         reverse: bool = False,
     ) -> _Files:
         """Files of these devices by recording time (`created` in `from_`..`to`, inclusive), oldest first."""
-        query = self.select().where(*between(_C.created, from_, to))
-        if uuids is not None:
-            query = query.where(self._db.among(_C.uuid, uuids))
-        if state is not None:
-            query = query.where(_C.state == state)
-        order = (_C.created, _C.uuid)
+        listed = None if uuids is None else self._db.listed(uuids)
         return await self._db.ask(
             lambda conn: self.items(
-                history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
+                self._history.read(conn, device_ids, from_, to, count, reverse, uuids=listed, state=state)
             )
         )
+
+    async def columns(
+        self,
+        names: frozenset[str],
+        device_ids: Sequence[int],
+        *,
+        from_: float | None = None,
+        to: float | None = None,
+        uuids: Iterable[str] | None = None,
+        count: int | None = None,
+        reverse: bool = False,
+    ) -> _Parts:
+        """Of the files that `list` finds only these columns, which are among `LISTED`; JSON as it is stored."""
+        listed = None if uuids is None else self._db.listed(uuids)
+        history, order = self._part(names), sorted(names)
+
+        def look(conn: Connection) -> _Parts:
+            rows = history.read(conn, device_ids, from_, to, count, reverse, uuids=listed)
+            return [dict(zip(order, row, strict=False)) for row in rows]
+
+        return await self._db.ask(look)
+
+    def _history_of_part(self, names: frozenset[str]) -> History:
+        order = (name for name in ("created", "uuid") if name not in names)
+        return self._history_of(_shown(name) for name in (*sorted(names), *order))
+
+    def _history_of(self, columns: Iterable[ColumnElement[Any]]) -> History:
+        conditions = {"uuids": self._db.among_named(_C.uuid, "uuids"), "state": _C.state == bindparam("state")}
+        return History(self._db, select(*columns), _C.device_id, (_C.created, _C.uuid), **conditions)
 
     async def unannounced(self) -> _Files:
         """Files that are ready and not announced, in the order they came: the news to catch up on after a crash."""

@@ -9,7 +9,8 @@ from sqlalchemy import delete, insert, select, true
 from wayframe.model.items import Packet
 
 from . import _item_schema as schema
-from ._rows import Rows, between, history, purge
+from ._history import History
+from ._rows import Rows, purge
 from .database import Database
 
 _C = schema.packets.c
@@ -21,6 +22,8 @@ class PacketTable:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._rows = Rows(db, schema.packets, Packet, key="device_id")
+        query = self._rows.select().add_columns(_C.id)
+        self._history = History(db, query, _C.device_id, (_C.timestamp, _C.id))
 
     async def insert_many(self, packets: Sequence[Packet]) -> None:
         """Append packets."""
@@ -38,12 +41,8 @@ class PacketTable:
         reverse: bool = False,
     ) -> list[Packet]:
         """Packets of these devices in `from_`..`to` (inclusive), oldest first."""
-        query = self._rows.select().add_columns(_C.id).where(*between(_C.timestamp, from_, to))
-        order = (_C.timestamp, _C.id)
         return await self._db.ask(
-            lambda conn: self._rows.items(
-                history(conn, self._db, query, _C.device_id, device_ids, order, count=count, reverse=reverse)
-            )
+            lambda conn: self._rows.items(self._history.read(conn, device_ids, from_, to, count, reverse))
         )
 
     async def keep_newest(self, device_id: int, count: int) -> None:

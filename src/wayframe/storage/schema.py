@@ -6,6 +6,7 @@ chunks, media, commands, logs) have an index for every question the query module
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -43,6 +44,11 @@ def seconds(value: int) -> float:
     return value / 1_000_000
 
 
+# Below, results are read by `result_processor` and not `process_result_value`, which would cost a further call a value.
+
+_decode = msgspec.json.Decoder().decode
+
+
 class Moment(TypeDecorator[float]):
     """A time or duration: float seconds outside, integer microseconds inside, so that comparisons are exact."""
 
@@ -52,8 +58,8 @@ class Moment(TypeDecorator[float]):
     def process_bind_param(self, value: float | None, dialect: Dialect) -> int | None:
         return None if value is None else micros(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
-        return None if value is None else seconds(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], float | None]:
+        return lambda value: None if value is None else value / 1_000_000
 
 
 class JsonText(TypeDecorator[Any]):
@@ -65,8 +71,8 @@ class JsonText(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
         return msgspec.json.encode(value).decode()
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return msgspec.json.decode(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        return _decode
 
 
 class Words(TypeDecorator[str]):
@@ -90,8 +96,8 @@ class StageText(TypeDecorator[CommandStage]):
     def process_bind_param(self, value: CommandStage | None, dialect: Dialect) -> str | None:
         return None if value is None else str(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> CommandStage:
-        return CommandStage(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], CommandStage]:
+        return {str(stage): stage for stage in CommandStage}.__getitem__
 
 
 class MediaStateText(TypeDecorator[MediaState]):
@@ -103,8 +109,8 @@ class MediaStateText(TypeDecorator[MediaState]):
     def process_bind_param(self, value: MediaState | None, dialect: Dialect) -> str | None:
         return None if value is None else str(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> MediaState:
-        return MediaState(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], MediaState]:
+        return {str(state): state for state in MediaState}.__getitem__
 
 
 metadata = MetaData()

@@ -15,6 +15,7 @@ from wayframe.rest.exchange import Answer
 from wayframe.services.history import compiled_filter
 from wayframe.services.media import MediaStore
 from wayframe.services.media_files import MediaChange
+from wayframe.storage import LISTED
 
 from .shared import paged
 
@@ -36,17 +37,24 @@ async def read(call: Call) -> Answer:
     data = call.request.data()
     asked = parse({name: value for name, value in data.items() if name not in ("fields", "item_type")})
     uuids = None if data.get("uuid") is None else _uuids(data["uuid"])
-    media = call.services.media
-    files = await media.files(
-        await call.entries(), uuids=uuids, from_=asked.from_, to=asked.to, filter_text=asked.filter
-    )
-    shown = (files[::-1] if asked.reverse else files)[: asked.count]
+    media, entries = call.services.media, await call.entries()
     paths = names(data.get("fields")) or call.paths(DEFAULT_FIELDS)
-    views = {file.uuid: {**media.view(file), **_hashes(file)} for file in shown}
+    if not asked.filter and LISTED.issuperset(paths):
+        views = await media.columns(
+            entries, frozenset(paths), uuids=uuids, from_=asked.from_, to=asked.to, count=asked.count,
+            reverse=asked.reverse,
+        )  # fmt: skip
+        return paged(_paging(call, data), views, lambda view: {path: view[path] for path in paths})
+    files = await media.files(entries, uuids=uuids, from_=asked.from_, to=asked.to, filter_text=asked.filter)
+    shown = (files[::-1] if asked.reverse else files)[: asked.count]
+    previews: dict[str, dict[str, Json]] = {}
     if any(path.partition(".")[0] == "preview" for path in paths):
-        for file in shown:
-            views[file.uuid] |= await with_preview(media, file)
-    return paged(_paging(call, data), shown, lambda file: fields.project(views[file.uuid], paths))
+        previews = {file.uuid: await with_preview(media, file) for file in shown}
+
+    def show(file: MediaFile) -> dict[str, Json]:
+        return fields.project({**media.view(file), **_hashes(file), **previews.get(file.uuid, {})}, paths)
+
+    return paged(_paging(call, data), shown, show)
 
 
 def _hashes(file: MediaFile) -> dict[str, Json]:
