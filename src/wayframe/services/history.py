@@ -314,6 +314,7 @@ class History:
         """The records that a query asks for. What a filter has to look through is read in pages, never all at once."""
         wanted, env = compiled_filter(query.filter), Environment(now=self._clock.now())
         from_, to = query.from_, query.to
+        await self._journal.settled()  # who asks after a change finds its record
         if wanted is None:
             records = await read(from_=from_, to=to, count=query.count, reverse=query.reverse)
             return [query.show(self._links.render(log_view(record))) for record in records]
