@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 _HEAD_BYTES = 64 * 1024
 _HEAD_S = 15.0
 _HANDSHAKE_S = 10.0
+"""How long TLS may take to begin, and to end."""
 _MAX_PIPELINED = 256
 _KEEP_ALIVE_S = 75
 _MAX_CONNECTIONS = 10_000
@@ -169,6 +170,7 @@ class _Server(uvicorn.Server):
             await loop.create_server(
                 connection, sock=listener, ssl=config.ssl, backlog=config.backlog,
                 ssl_handshake_timeout=_HANDSHAKE_S if config.ssl else None,
+                ssl_shutdown_timeout=_HANDSHAKE_S if config.ssl else None,
             )
             for listener in sockets or ()
         ]  # fmt: skip

@@ -22,6 +22,7 @@ _TURN = 64 << 10
 """Most bytes read from a peer before it is the turn of others."""
 _buffer = memoryview(bytearray(_TURN))
 _HANDSHAKE_S = 10.0
+"""How long TLS may take to begin, and to end."""
 _BACKLOG = 2048
 _CHECK_S = 0.5
 
@@ -161,6 +162,7 @@ class MqttListener:
         server = await asyncio.get_running_loop().create_server(
             lambda: _Peer(self._broker, self._peers), host, port, ssl=tls, backlog=_BACKLOG,
             ssl_handshake_timeout=_HANDSHAKE_S if tls else None,
+            ssl_shutdown_timeout=_HANDSHAKE_S if tls else None,
         )  # fmt: skip
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
