@@ -169,6 +169,19 @@ def test_names_and_links_that_would_lead_elsewhere(house: InsideHouse, tmp_path:
     assert hard.read_bytes() == b"kept"
 
 
+def test_files_of_a_blocked_account_wait(house: InsideHouse) -> None:
+    branch = house.result("POST", "/platform/subaccounts", [{"name": "b"}])[0]["id"]
+    waits, goes_on = Drop(house, "blocked"), Drop(house, "not-blocked")
+    house.result("PUT", f"/gw/devices/{waits.id}/cid", {"cid": branch})
+    house.result("PUT", f"/platform/subaccounts/{branch}", {"blocked": True})
+    for drop in (waits, goes_on):
+        (drop.incoming / "a.jpg").write_bytes(picture())
+    assert "a.jpg" in goes_on.settled()
+    assert [path.name for path in waits.incoming.iterdir()] == ["a.jpg"]
+    house.result("PUT", f"/platform/subaccounts/{branch}", {"blocked": False})
+    assert "a.jpg" in waits.settled()
+
+
 def test_a_full_store_is_told(house: InsideHouse) -> None:
     drop = Drop(house, "small")
     house.result("PUT", f"/gw/devices/{drop.id}", {"media_rotate": 1 << 20})

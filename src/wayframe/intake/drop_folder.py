@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from wayframe.model import BadRequest, Clock, TooLarge, WayframeError
+from wayframe.model import BadRequest, Blocked, Clock, TooLarge, WayframeError
 from wayframe.model.gallery import EventSource, stem
 from wayframe.services import gallery_shapes as shapes
 from wayframe.services.directory import Directory
@@ -182,7 +182,7 @@ class DropIntake:
         try:
             stored = await self._taken(entry, claim)
         except WayframeError as error:
-            if error.status == 503:
+            if error.status in (429, 503) or isinstance(error, Blocked):
                 log.warning("drop_waits", name=_shown(claim.name), reason=error.reason)
                 return  # it stays claimed, and is tried again with the next look at everything
             await self._failed(claim, error.reason, error.status)

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from wayframe.bus import Bus
-from wayframe.model import BadRequest, Clock, Conflict, Event, Json, NotFound, WayframeError
+from wayframe.model import BadRequest, Blocked, Clock, Conflict, Event, Json, NotFound, WayframeError
 from wayframe.model.gallery import (
     OPEN,
     EventSource,
@@ -374,8 +374,9 @@ class Pulls:
         except FetchFailed as error:
             return await self._retried(job, error.reason, error.retry)
         except WayframeError as error:
-            # A full store may have room later.
-            return await self._retried(job, error.reason, error.status in (503, 507))
+            # A full store may have room later, traffic that is used up comes back, an account is unblocked.
+            later = error.status in (429, 503, 507) or isinstance(error, Blocked)
+            return await self._retried(job, error.reason, later)
         except OSError as error:
             return await self._retried(job, f"the file could not be written here: {error.strerror}", True)
         self._tell_pulled(pulled)
