@@ -386,14 +386,14 @@ class MediaStore:
     async def columns(
         self,
         entries: Sequence[Entry],
-        names: frozenset[str],
+        names: tuple[str, ...],
         *,
         uuids: Sequence[str] | None,
         from_: float | None,
         to: float | None,
         count: int | None,
         reverse: bool,
-    ) -> list[dict[str, Json]]:
+    ) -> Sequence[msgspec.Struct]:
         """Of the same files only these fields, all among `LISTED`. Whoever asks for links as well is to use `files`,
         which remembers what is about to be fetched."""
         ids = [entry.id for entry in entries]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import starmap
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, Struct, defstruct
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -35,7 +36,6 @@ from .gallery import GalleryTable
 
 _C = schema.media.c
 _Files = list[MediaFile]
-_Parts = list[dict[str, Any]]
 
 
 LISTED = frozenset(
@@ -69,7 +69,7 @@ class MediaTable(Rows[MediaFile]):
         super().__init__(db, schema.media, MediaFile, key="uuid")
         self._events = GalleryTable(db)
         self._history = self._history_of(self.select().selected_columns)
-        self._part = lru_cache(maxsize=64)(self._history_of_part)
+        self._part = lru_cache(maxsize=64)(self._part_of)
 
     async def insert_many(self, items: Sequence[MediaFile]) -> _Files:
         """Add several, all or none; as `insert`."""
@@ -133,7 +133,7 @@ class MediaTable(Rows[MediaFile]):
 
     async def columns(
         self,
-        names: frozenset[str],
+        names: tuple[str, ...],
         device_ids: Sequence[int],
         *,
         from_: float | None = None,
@@ -141,20 +141,21 @@ class MediaTable(Rows[MediaFile]):
         uuids: Iterable[str] | None = None,
         count: int | None = None,
         reverse: bool = False,
-    ) -> _Parts:
-        """Of the files that `list` finds only these columns, which are among `LISTED`; JSON as it is stored."""
+    ) -> Sequence[Struct]:
+        """Of the files that `list` finds only these columns, which are distinct and among `LISTED`: structs with these
+        fields in this order, JSON in them as it is stored."""
         listed = None if uuids is None else self._db.listed(uuids)
-        history, order = self._part(names), sorted(names)
+        history, kind = self._part(names)
 
-        def look(conn: Connection) -> _Parts:
+        def look(conn: Connection) -> list[Struct]:
             rows = history.read(conn, device_ids, from_, to, count, reverse, uuids=listed)
-            return [dict(zip(order, row, strict=False)) for row in rows]
+            return list(starmap(kind, (row[: len(names)] for row in rows)))
 
         return await self._db.ask(look)
 
-    def _history_of_part(self, names: frozenset[str]) -> History:
+    def _part_of(self, names: tuple[str, ...]) -> tuple[History, type[Struct]]:
         order = (name for name in ("created", "uuid") if name not in names)
-        return self._history_of(_shown(name) for name in (*sorted(names), *order))
+        return self._history_of(_shown(name) for name in (*names, *order)), defstruct("MediaPart", names)
 
     def _history_of(self, columns: Iterable[ColumnElement[Any]]) -> History:
         conditions = {"uuids": self._db.among_named(_C.uuid, "uuids"), "state": _C.state == bindparam("state")}

@@ -41,10 +41,10 @@ async def read(call: Call) -> Answer:
     paths = names(data.get("fields")) or call.paths(DEFAULT_FIELDS)
     if not asked.filter and LISTED.issuperset(paths):
         views = await media.columns(
-            entries, frozenset(paths), uuids=uuids, from_=asked.from_, to=asked.to, count=asked.count,
+            entries, tuple(dict.fromkeys(paths)), uuids=uuids, from_=asked.from_, to=asked.to, count=asked.count,
             reverse=asked.reverse,
         )  # fmt: skip
-        return paged(_paging(call, data), views, lambda view: {path: view[path] for path in paths})
+        return paged(_paging(call, data), views, lambda view: view)
     files = await media.files(entries, uuids=uuids, from_=asked.from_, to=asked.to, filter_text=asked.filter)
     shown = (files[::-1] if asked.reverse else files)[: asked.count]
     previews: dict[str, dict[str, Json]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wayframe.expressions import Selector
 from wayframe.model import Json, NotFound, WayframeError
@@ -18,7 +18,7 @@ _TURN = 50
 """Parts of a batch after which others get theirs; parts that fail at once never wait by themselves."""
 
 
-def paged(call: Call, views: Sequence[PartT], show: Callable[[PartT], Mapping[str, Json]]) -> Answer:
+def paged(call: Call, views: Sequence[PartT], show: Callable[[PartT], Any]) -> Answer:
     """The asked page of a collection, each item shown by `show`."""
     page = call.page()
     end = None if page.limit is None else page.offset + page.limit
