@@ -18,7 +18,9 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +29,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 import rest_data
-from _bench import LOAD_CORE, SERVER_CORE, CpuMeter, Row, cpu_s, finish, median, on_core, options, pid_of, rss
+from _bench import (
+    LOAD_CORE,
+    SERVER_CORE,
+    CpuMeter,
+    Row,
+    cpu_s,
+    end,
+    finish,
+    median,
+    on_core,
+    options,
+    pid_of,
+    rss,
+    spawn,
+)
 
 import postgres
 from e2e.house import House
@@ -106,15 +122,20 @@ def questions(devices: int, busy: int) -> list[Question]:
 
 def ask(server: House, question: Question, seconds: float, seed: int) -> Figures:
     """Let wrk ask. Raises RuntimeError where an answer is no success."""
+    return wrk(server.base, server.key, pid_of(server), question, seconds, seed)
+
+
+def wrk(base: str, key: str, pid: int, question: Question, seconds: float, seed: int) -> Figures:
+    """The same of any server."""
     said = {"seed": seed, "path": json.dumps(question.path), "most": question.most}
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_LUA % said)
         script.flush()
-        meter = CpuMeter(pid_of(server))
+        meter = CpuMeter(pid)
         with on_core(LOAD_CORE):
             done = subprocess.run(
                 ["wrk", "-t1", f"-c{question.connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", script.name,
-                 "-H", f"Authorization: FlespiToken {server.key}", server.base],
+                 "-H", f"Authorization: FlespiToken {key}", base],
                 check=True, capture_output=True, text=True,
             )  # fmt: skip
         cpu, _ = meter.read()
@@ -211,6 +232,28 @@ def main() -> None:
     finish(f"REST, {chosen.devices} devices, {chosen.files} files", rows, chosen.out)
 
 
+def constant(folder: Path, chosen: argparse.Namespace) -> Row:
+    """What the HTTP stack alone does: uvicorn and Starlette with a constant answer as long as a device's."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    peer = spawn([sys.executable, str(Path(__file__).with_name("_constant.py")), str(port), "345"], folder)
+    try:
+        while True:
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        question = Question("constant", "/gw/devices/{n}", chosen.devices)
+        runs = [
+            wrk(f"http://127.0.0.1:{port}", "x" * 64, peer.pid, question, chosen.seconds, turn)
+            for turn in range(chosen.rounds)
+        ]
+    finally:
+        end(peer)
+    per_cpu_s = median([run.per_cpu_s for run in runs])
+    return Row("uvicorn and Starlette, a constant answer: a CPU second", per_cpu_s, "requests")
+
+
 def measure(server: House, chosen: argparse.Namespace) -> list[Row]:
     """Start, ask in turns, and tell."""
     wall, cpu = start(server)
@@ -233,6 +276,7 @@ def measure(server: House, chosen: argparse.Namespace) -> list[Row]:
             ),
             Row("    size of an answer", median([run.kilobytes for run in runs]), "kB"),
         ]
+    rows.append(constant(server.folder, chosen))
     rows.append(Row("memory of the server", rss(pid_of(server)) / 1e6, "MB"))
     rows.append(Row("load average of the machine meanwhile (1 minute)", os.getloadavg()[0], ""))
     return rows

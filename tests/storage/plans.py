@@ -37,6 +37,7 @@ OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "galler
 
 QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "media of some": lambda db: MediaTable(db).list([1, 2], from_=5, to=6),
+    "media columns": lambda db: MediaTable(db).columns(("name", "meta"), [1], from_=5, to=6),
     "media newest": lambda db: MediaTable(db).list([1], count=10, reverse=True),
     "media newest of some": lambda db: MediaTable(db).list([1, 2, 3], count=10, reverse=True),
     "media by uuid": lambda db: MediaTable(db).get("A"),

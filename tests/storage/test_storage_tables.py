@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -180,6 +181,22 @@ async def test_media_lists(db: Database, devices: list[Device]) -> None:
     assert await table.list([1, 2]) == [files[3], files[5]]
     with pytest.raises(NotFound):
         await table.insert(media(9, 1))
+
+
+async def test_media_lists_of_some_columns(db: Database, devices: list[Device]) -> None:
+    table = MediaTable(db)
+    files = await table.insert_many([media(n, 1 + n % 2, meta={"n": n}, protected=n == 2) for n in range(6)])
+    names = ("meta", "protected", "size")
+    shown = [{"meta": file.meta, "protected": file.protected, "size": file.size} for file in files]
+
+    async def read(**asked: Any) -> Any:
+        return msgspec.json.decode(msgspec.json.encode(await table.columns(names, [1, 2], **asked)))
+
+    assert await read() == shown
+    assert await read(count=2, reverse=True) == [shown[5], shown[4]]
+    assert await read(from_=files[1].created, to=files[3].created) == shown[1:4]
+    assert await read(uuids=[files[4].uuid, files[0].uuid]) == [shown[0], shown[4]]
+    assert await table.columns(("uuid",), []) == []
 
 
 async def test_media_of_a_state(db: Database, devices: list[Device]) -> None:
