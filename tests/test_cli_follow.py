@@ -153,17 +153,19 @@ def test_who_may_not_follows_nothing(house: House, user: User, tmp_path: Path) -
     assert user.run("logs", "99999").code == 1
 
 
-def test_a_shell_completes_devices(user: User, house: House) -> None:
-    device = house.add_device("13900000010", name="Blue truck")
-    words = {
-        "_WAYFRAME_COMPLETE": "complete_bash",
-        "COMP_WORDS": f"wayframe media ls {str(device)[0]}",
-        "COMP_CWORD": "3",
-    }
+@pytest.mark.parametrize(
+    ("words", "found"), [("wayframe media ls {first}", "{device}"), ("wayframe command send {device} ta", "take_photo")]
+)
+def test_a_shell_completes_devices_and_their_commands(user: User, house: House, words: str, found: str) -> None:
+    device = house.add_device(f"139000001{len(words)}", name="Blue truck")
+    typed = words.format(device=device, first=str(device)[0])
+    asked = {
+        "_WAYFRAME_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)
+    }  # fmt: skip
     program = str(Path(sys.executable).parent / "wayframe")
-    for environment, found in ((user.environment, True), (user.environment | {"WAYFRAME_TOKEN": "z" * 64}, False)):
+    for environment, known in ((user.environment, True), (user.environment | {"WAYFRAME_TOKEN": "z" * 64}, False)):
         done = subprocess.run(
-            [program], env=environment | words, cwd=user.folder, capture_output=True, text=True, timeout=60, check=False
+            [program], env=environment | asked, cwd=user.folder, capture_output=True, text=True, timeout=60, check=False
         )
-        assert (str(device) in done.stdout.split()) is found, done
+        assert (found.format(device=device) in done.stdout.split()) is known, done
         assert done.stderr == ""

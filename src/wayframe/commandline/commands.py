@@ -9,6 +9,7 @@ import typer
 
 from .access import connect
 from .client import Api, patiently, segment
+from .completion import complete_command
 from .errors import CommandError, Refused
 from .options import (
     ConfigOption,
@@ -30,7 +31,10 @@ _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.2, 2.0
 @commands.command("send")
 def send(
     device: DeviceArgument,
-    name: Annotated[str, typer.Argument(help="Its name, as `wayframe command list DEVICE` shows them.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Its name, as `wayframe command list DEVICE` shows them.", autocompletion=complete_command),
+    ],
     properties: Annotated[
         list[str] | None,
         typer.Option(

@@ -173,7 +173,7 @@ def put(
         str,
         typer.Option("--created", help="When it was recorded: Unix seconds or 2026-11-21T08:00:00Z; empty for now."),
     ] = "",
-    channel: Annotated[int | None, typer.Option("--channel", min=1, max=64, help="Camera; 1 if not said.")] = None,
+    channel: Annotated[int | None, typer.Option("--channel", min=0, max=255, help="Camera; 1 if not said.")] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Move a folder in, with what sidecars know; each file once.")
     ] = False,

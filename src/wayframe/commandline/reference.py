@@ -21,7 +21,7 @@ errors go to stderr.
 
 Exit codes: 0 done; 1 failed, with one line on stderr that says why; 2 used wrongly; 130 ended with Ctrl-C.
 
-`wayframe --install-completion` teaches your shell the commands, their options and the ids of devices.
+`wayframe --install-completion` teaches your shell the commands, their options, and devices with the commands they know.
 """
 
 
