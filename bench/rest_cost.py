@@ -53,7 +53,7 @@ from wayframe.storage import Database
 _BY_ID, _LIST = 4000, 1500
 """Requests a second that are wanted."""
 
-_LARGE = ("media", "gallery_events", "gallery_counts")
+_LARGE = ("devices", "media", "gallery_events", "gallery_counts")
 """Tables that are large here; of the others tests/storage/test_storage_database.py looks at the plans."""
 
 _LUA = """

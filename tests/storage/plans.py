@@ -28,8 +28,8 @@ from wayframe.storage import (
 )
 
 GROWING = (
-    "media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts", "gallery_keys",
-    "packets",
+    "devices", "media", "commands", "logs", "hot_messages", "message_chunks", "gallery_events", "gallery_counts",
+    "gallery_keys", "packets",
 )  # fmt: skip
 OPEN_THINGS = ("media_processing", "media_unannounced", "commands_open", "gallery_open", "gallery_pending",
                "gallery_pictured")  # fmt: skip

@@ -215,6 +215,7 @@ devices = Table(
     _required("ident", Words),
     Column("last_active", Moment, nullable=False, server_default="0"),
     Index("devices_cid", "cid"),
+    Index("devices_media_ttl", "media_ttl"),
     Index(
         "devices_ident",
         "protocol_id",
