@@ -23,7 +23,7 @@ from wayframe.model import BadRequest, Unauthorized, WayframeError
 from wayframe.rest import GalleryApi, RestApi, WrongMethod, openapi, respond
 from wayframe.rest import Request as PlainRequest
 
-from .asgi import ClientDisconnect, Lingering, error_response, plain, read_body
+from .asgi import ClientDisconnect, JsonAnswer, Lingering, error_response, plain, read_body
 from .gallery import ROOTS, GalleryDoor
 from .media import MediaLinks
 from .observing import Access, AccessHook, RequestMetrics, log_access, shortened
@@ -230,7 +230,7 @@ class Application:
             body = await read_body(request, limits.max_body_bytes, limits.body_idle_s, limits.body_total_s)
             asked = replace(asked, body=body)
         exchange.body_read = True
-        return plain(await self._api.answer(match, asked))
+        return JsonAnswer(await self._api.answer(match, asked))
 
     # --- our own paths ------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from wayframe.rest import Response as PlainResponse
 from wayframe.rest import refuse
 
 JSON = "application/json"
+_JSON_TYPE = (b"content-type", JSON.encode())
 _LINGER_S = 5.0
 _LINGER_BYTES = 64 << 20
 
@@ -40,6 +41,22 @@ class Misdirected(WayframeError):
 def plain(response: PlainResponse) -> Response:
     """A response of `rest` for HTTP."""
     return Response(response.body, response.status, dict(response.headers), media_type=JSON)
+
+
+class JsonAnswer:
+    """A response of `rest` for HTTP, sent without a framework's response in between: most requests end here."""
+
+    def __init__(self, response: PlainResponse) -> None:
+        self._response = response
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = self._response
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
+        ]
+        headers += [(b"content-length", b"%d" % len(response.body)), _JSON_TYPE]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
 
 
 def error_response(error: WayframeError, headers: Mapping[str, str] | None = None) -> Response:
@@ -128,6 +145,7 @@ __all__ = [
     "JSON",
     "ASGIApp",
     "ClientDisconnect",
+    "JsonAnswer",
     "Lingering",
     "Misdirected",
     "NotImplementedHere",
