@@ -176,6 +176,8 @@ def _field_against(field: Field, sign: str, node: Node, value: object, apply: Bi
     slow = _slow_comparison(field, value, apply)
     read = lookup.reader(field.name)
     if isinstance(value, str):
+        if sign == "==" and "." not in field.name and pattern_matcher(node) is None:
+            return _text_test(field.name, value, slow)
         return _string_test(read, _string_match(sign, node, value), slow)
     if value is None:
         value = 0
@@ -230,6 +232,14 @@ def _number_test(
         return slow(found)
 
     return test_dotted
+
+
+def _text_test(name: str, value: str, slow: Callable[[object], Answer]) -> Test:
+    def test(context: Context, env: Environment) -> Answer:
+        found = context.get(name, MISSING)
+        return found == value if type(found) is str else slow(found)
+
+    return test
 
 
 def _string_match(sign: str, node: Node, value: str) -> Callable[[str], bool] | None:

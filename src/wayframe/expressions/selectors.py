@@ -78,13 +78,15 @@ class Selector:
     def predicate(self, env: Environment | None = None) -> Callable[[Context], bool | None]:
         """`matches` bound to one environment, for scans in chunks; a failing evaluation gives None or False."""
         around = env or NOWHERE
-        tests = self._tests(around)
-        if not tests:
-            return lambda context: True
+        test = self.bound(around)
+        return lambda context: test(context, around)
+
+    def bound(self, env: Environment) -> Test:
+        """All conditions as one test, for use with this environment only: scans call nothing else for an item."""
+        tests = self._tests(env)
         if len(tests) == 1:
-            only = tests[0]
-            return lambda context: only(context, around)
-        return lambda context: all(test(context, around) for test in tests)
+            return tests[0]
+        return lambda context, around: all(test(context, around) for test in tests)
 
     def _tests(self, env: Environment) -> tuple[Test, ...]:
         return (*self._fields, *(expression.bound(env) for expression in self._expressions))

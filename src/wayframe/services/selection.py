@@ -102,7 +102,8 @@ def _by_index(memory: Memory, entity: str, compiled: Selector) -> list[Entry] | 
 
 async def _scan(items: Mapping[int, Entry], compiled: Selector, visible: Visible | None, now: float) -> list[Entry]:
     """Look at every item, a slice at a time."""
-    wanted = None if compiled.is_all else compiled.predicate(Environment(now=now))
+    env = Environment(now=now)
+    holds = None if compiled.is_all else compiled.bound(env)
     entries, found = list(items.values()), []
     for start in range(0, len(entries), _SCAN_SLICE):
         if start:
@@ -110,5 +111,5 @@ async def _scan(items: Mapping[int, Entry], compiled: Selector, visible: Visible
         part = entries[start : start + _SCAN_SLICE]
         if visible is not None:
             part = [entry for entry in part if visible(entry)]
-        found += part if wanted is None else [entry for entry in part if wanted(entry.view)]
+        found += part if holds is None else [entry for entry in part if holds(entry.view, env)]
     return found
