@@ -46,16 +46,21 @@ class Journal:
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_LIMIT)
         self._last_timestamp = 0.0
         self._writing: asyncio.Task[None] | None = None
+        self._running = False
         self.dropped = 0
         """Log records lost because the queue was full; shown in /metrics."""
 
     async def run(self) -> None:
         """Write and announce until cancelled; what is queued then is written by `drain`."""
-        while True:
-            first = await self._entries.get()
-            # A batch that was begun is brought to its end by `drain`, also when this is cancelled meanwhile.
-            self._writing = asyncio.get_running_loop().create_task(self._write([first]))
-            await asyncio.shield(self._writing)
+        self._running = True
+        try:
+            while True:
+                first = await self._entries.get()
+                # A batch that was begun is brought to its end by `drain`, also when this is cancelled meanwhile.
+                self._writing = asyncio.get_running_loop().create_task(self._write([first]))
+                await asyncio.shield(self._writing)
+        finally:
+            self._running = False
 
     async def drain(self) -> None:
         """Write and announce what is queued or being written."""
@@ -137,6 +142,9 @@ class Journal:
 
     async def settled(self) -> None:
         """Wait until everything entered so far is written and announced."""
+        if not self._running:
+            await self.drain()
+            return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self._entries.put(_Entry(None, None, done=done))
         await done
