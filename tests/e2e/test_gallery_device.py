@@ -51,6 +51,13 @@ async def test_a_clip_is_pulled_by_the_recorders_own_command(house: House) -> No
     (shown,) = house.call("GET", f"/api/gallery/{device}/events")
     assert (shown["id"], shown["uuid"], shown["source"]) == (event, file["uuid"], "registered")
     assert (shown["size"], shown["has_thumbnail"]) == (file["size"], True)
+    words = shown["metadata"]
+    assert (words["why"], words["type"], words["duration"]) == (
+        "harsh braking", "video", file["meta"]["duration"],
+    )  # fmt: skip
+    body = {"metadata": {"why": None, "trip": 1}}
+    _, changed = await ask(house, "PATCH", f"/api/gallery/{device}/events/{event}", json=body)
+    assert ("why" in changed["event"]["metadata"], changed["event"]["metadata"]["trip"]) == (False, 1)
 
 
 async def test_a_pull_waits_for_a_recorder_that_is_away_and_outlives_a_restart(house: House) -> None:

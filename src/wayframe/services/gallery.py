@@ -221,13 +221,16 @@ class Gallery:
             about["name"] = clean_name(asked.name, "file")
         if asked.metadata is not UNSET:
             shapes.declared(shapes.checked_metadata(asked.metadata))
-            about["params"] = asked.metadata
+            merged = {**event.metadata, **asked.metadata}
+            if event.file_uuid:  # the file has what is new; what was known before its bytes is not to come back
+                about["params"] = asked.metadata
+                merged = {name: merged[name] for name in event.metadata}
+            kept = {name: value for name, value in merged.items() if value is not None}
+            changes["metadata"] = shapes.checked_metadata(kept)
         if about and event.file_uuid:
             await self._media.update([entry], [event.file_uuid], about, caller.said())
-        elif about:
-            merged = {**event.metadata, **(about.pop("params", None) or {})}
-            kept = {name: value for name, value in merged.items() if value is not None}
-            changes |= {**about, "metadata": shapes.checked_metadata(kept)}
+        else:
+            changes |= about
         if changes:
             return await self._table.change(event.id, **changes)
         return await self.event(entry, event.id)

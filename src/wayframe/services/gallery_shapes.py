@@ -168,7 +168,8 @@ def event_view(event: GalleryEvent, file: MediaFile | None, links: Links, viewer
         return shown | {"metadata": event.metadata, **pictured}
     link = links.url(file.uuid) if file.shared else f"{base}/file"
     shown |= {
-        "uuid": file.uuid, "url": link, "mime": file.mime, "metadata": {**file.meta, **file.params},
+        "uuid": file.uuid, "url": link, "mime": file.mime,
+        "metadata": {**event.metadata, **file.meta, **file.params},
         "uploaded": iso(file.uploaded), "protected": file.protected,
     }  # fmt: skip
     if file.preview:
