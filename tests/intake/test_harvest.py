@@ -8,21 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from host_device import HostDevice
 from PIL import Image
 
 from inside import InsideHouse, until
 from receiver import Receiver
-from sshd import Sshd, sshd
+from sshd import Sshd
 
 EVERY = {"interval": 10, "autoPull": False}
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -32,28 +26,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InsideHouse]:
     made.close()
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    folder = tmp_path / "sd"
-    folder.mkdir()
-    return folder
-
-
-class Device:
-    """A device whose files lie on the host."""
-
-    def __init__(self, house: InsideHouse, host: Sshd, root: Path, **source: Any) -> None:
-        self.house = house
-        self.id = house.device(root.parent.name)
-        self.base = f"/api/gallery/{self.id}"
-        answer = self.ask("PUT", "/source", host.source(root, **source))
-        assert answer.status_code == 200, answer.text
-
-    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        return self.house.ask(method, self.base + path, body)
-
-    def events(self) -> dict[str, dict[str, Any]]:
-        return {event["name"]: event for event in self.ask("GET", "/events").json()}
+class Device(HostDevice):
+    """One that is harvested."""
 
     def start(self, **body: Any) -> None:
         answer = self.ask("POST", "/start", EVERY | body)

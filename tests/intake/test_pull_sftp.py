@@ -11,18 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_device import HostDevice
 
 from inside import InsideHouse, until
-from sshd import Sshd, sshd
+from sshd import Sshd
 from wayframe.storage import StateTable
 
 BIG = 24 << 20
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -32,31 +27,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InsideHouse]:
     made.close()
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    folder = tmp_path / "sd"
-    folder.mkdir()
-    return folder
-
-
-class Device:
-    """A device whose files lie on the host."""
-
-    def __init__(self, house: InsideHouse, server: Sshd, root: Path, **source: Any) -> None:
-        self.house = house
-        self.id = house.device(f"{root.parent.name}")
-        self.base = f"/api/gallery/{self.id}"
-        answer = house.ask("PUT", f"{self.base}/source", server.source(root, **source))
-        assert answer.status_code == 200, answer.text
+class Device(HostDevice):
+    """One whose files are pulled."""
 
     def scan(self) -> Any:
-        return self.house.ask("POST", f"{self.base}/scan", {}).json()
-
-    def events(self) -> dict[str, dict[str, Any]]:
-        return {event["name"]: event for event in self.house.ask("GET", f"{self.base}/events").json()}
+        return self.ask("POST", "/scan", {}).json()
 
     def pull(self, event: str, wait: float = 30) -> Any:
-        return self.house.ask("POST", f"{self.base}/pull/{event}?wait={wait}")
+        return self.ask("POST", f"/pull/{event}?wait={wait}")
 
 
 def test_a_file_is_found_and_pulled(house: InsideHouse, host: Sshd, files: Path) -> None:
