@@ -63,6 +63,14 @@ class InsideHouse:
         """Do something on the node's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
+    def device_ports(self) -> dict[str, int]:
+        """Ports for devices that are open now, looked at on the node's loop, which changes them."""
+
+        async def looked() -> dict[str, int]:
+            return self.node.gateway.ports()
+
+        return self.run(looked())
+
     def close(self) -> None:
         """Stop everything."""
         self._client.close()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from wire import Wire
 
+from e2e.house import free_ports
 from e2e.terminal import Terminal
 from inside import InsideHouse, until
 from wayframe.mqtt import Reason, Wish
@@ -30,9 +31,7 @@ class Branch:
         self.path = f"/platform/subaccounts/{self.id}"
         made = self.make("POST", "/platform/tokens", [{"ttl": 3600, "access": {"type": 1}}])
         self.key = str(made["key"])
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_ports(1)[0]
         channel = {"protocol_id": 552, "configuration": {"port": str(self.port)}}
         self.channel = int(self.make("POST", "/gw/channels", [channel])["id"])
         self.devices = [self.device(f"1390000030{number}") for number in range(2)]
@@ -75,7 +74,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InsideHouse]:
 
 
 def test_a_blocked_account_is_shut_at_every_door_and_opens_again(house: InsideHouse) -> None:
-    branch, main_port = Branch(house), house.node.gateway.ports()["channel-1"]
+    branch, main_port = Branch(house), house.device_ports()["channel-1"]
     until(branch.listens)
     own = house.run(Terminal("13900000300", branch.port).sign_in())
     parents = house.run(Terminal("13900000301", main_port).sign_in())  # over a channel of the account above
@@ -132,30 +131,26 @@ def test_with_an_account_everything_below_it_is_shut(house: InsideHouse) -> None
     as_below = {"headers": {"x-flespi-cid": str(below)}}
     body = {"device_type_id": MDVR, "configuration": {"ident": "13900000310"}}
     house.result("POST", "/gw/devices", [body], **as_below)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_ports(1)[0]
     house.result("POST", "/gw/channels", [{"protocol_id": 552, "configuration": {"port": str(port)}}], **as_below)
-    until(lambda: port in house.node.gateway.ports().values())
+    until(lambda: port in house.device_ports().values())
     terminal = house.run(Terminal("13900000310", port).sign_in())
     house.result("PUT", f"/platform/subaccounts/{top}", {"blocked": True})
     house.run(terminal.closed())
-    until(lambda: port not in house.node.gateway.ports().values())
+    until(lambda: port not in house.device_ports().values())
     house.result("PUT", f"/platform/subaccounts/{below}", {"name": "still shut"})
-    assert port not in house.node.gateway.ports().values()
+    assert port not in house.device_ports().values()
     house.result("PUT", f"/platform/subaccounts/{top}", {"blocked": False})
-    until(lambda: port in house.node.gateway.ports().values())
+    until(lambda: port in house.device_ports().values())
 
 
 def test_what_moves_to_another_account_is_cut_off_where_it_may_not_come(house: InsideHouse) -> None:
     left, right = (int(house.result("POST", "/platform/subaccounts", [{"name": n}])[0]["id"]) for n in ("l", "r"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_ports(1)[0]
     as_left = {"headers": {"x-flespi-cid": str(left)}}
     body = {"protocol_id": 552, "configuration": {"port": str(port)}}
     channel = house.result("POST", "/gw/channels", [body], **as_left)[0]["id"]
-    until(lambda: port in house.node.gateway.ports().values())
+    until(lambda: port in house.device_ports().values())
     made = {"device_type_id": MDVR, "configuration": {"ident": "13900000320"}}
     device = house.result("POST", "/gw/devices", [made], **as_left)[0]["id"]
     first = house.run(Terminal("13900000320", port).sign_in())
@@ -165,7 +160,7 @@ def test_what_moves_to_another_account_is_cut_off_where_it_may_not_come(house: I
     second = house.run(Terminal("13900000320", port).sign_in())
     house.result("PUT", f"/gw/channels/{channel}/cid", {"cid": right})
     house.run(second.closed())
-    until(lambda: port in house.node.gateway.ports().values())
+    until(lambda: port in house.device_ports().values())
     house.run(registers(house.run(Terminal("13900000320", port).dial()), accepted=False))
 
 

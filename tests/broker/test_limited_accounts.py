@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from wire import Wire
 
+from e2e.house import free_ports
 from e2e.terminal import Terminal
 from inside import InsideHouse, until
 from wayframe.mqtt import V5, Reason, Wish
@@ -58,12 +58,10 @@ class Branch:
 
     def channel(self) -> tuple[int, int]:
         """A channel of the account below; its id and port."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_ports(1)[0]
         body = {"protocol_id": 552, "configuration": {"port": str(port), "unknown_idents": "create"}}
         channel = int(self.make("/gw/channels", body, self.below)["id"])
-        until(lambda: f"channel-{channel}" in self.house.node.gateway.ports())
+        until(lambda: f"channel-{channel}" in self.house.device_ports())
         return channel, port
 
     def refusals(self, channel: int) -> list[dict[str, Any]]:
