@@ -110,7 +110,7 @@ def main() -> None:
                 (folder / "files" / f"{number}.jpg").write_bytes(found)
             own_paths = [f"/media/{uuid}?preview=jpeg" for uuid in uuids]
             cold = first(server, own_paths) * chosen.previews
-            listed = first(server, own_paths, f"/gw/devices/{device}/media?fields=uuid") * chosen.previews
+            listed = first(server, own_paths, f"/gw/devices/{device}/media?fields=uuid,url") * chosen.previews
             time.sleep(1)
             asked = (pid_of(server), server.ports["http"], own_paths, chosen.previews, chosen.rounds)
             own = used(*asked)
