@@ -55,6 +55,16 @@ def test_what_the_house_says_is_found_by_its_topics(house: InsideHouse) -> None:
     assert house.refusal("DELETE", at(topic), status=403) == "topics below flespi/ are published by the server alone"
 
 
+def test_to_delete_everything_is_to_delete_what_clients_published(house: InsideHouse) -> None:
+    for topic in ("gone/a", "gone/b"):
+        house.result("POST", "/mqtt/messages", {"topic": topic, "payload": "x", "retained": True})
+    gone = {one["topic"] for one in house.result("DELETE", at("#"))}
+    assert {"gone/a", "gone/b"} <= gone
+    assert not any(topic.startswith("flespi/") for topic in gone)
+    assert house.result("GET", at("all")) == []
+    assert house.result("GET", at("flespi/state/platform/customer")) != []
+
+
 def test_accounts_below_are_seen_and_may_be_left_out(house: InsideHouse) -> None:
     branch = house.result("POST", "/platform/subaccounts", [{"name": "branch"}])[0]["id"]
     as_branch = {"headers": {"x-flespi-cid": str(branch)}}

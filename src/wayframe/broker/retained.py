@@ -220,6 +220,14 @@ class Retained:
 
         Those that are replaced or removed while others are sent are left out: a subscriber got the news already.
         """
+        yield from self.published(levels, cids)
+        if any(level in ("flespi", "+", "#") for level in levels[0]):
+            for source in self._states:
+                for event in source.find(cids, levels):
+                    yield event_message(event, _encode(event.payload))
+
+    def published(self, levels: Levels, cids: frozenset[int]) -> Iterator[Message]:
+        """Of those, what clients published."""
         for cid in sorted(cids):
             root = self._trees.get(cid)
             if root is not None:
@@ -228,10 +236,6 @@ class Retained:
                         continue
                     if self._find(root, message.topic.split("/")) is message:
                         yield message
-        if any(level in ("flespi", "+", "#") for level in levels[0]):
-            for source in self._states:
-                for event in source.find(cids, levels):
-                    yield event_message(event, _encode(event.payload))
 
     async def stop(self) -> None:
         """Send no more."""

@@ -83,17 +83,15 @@ class SessionDesk:
     def retained_views(self, token: Token, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
         """Retained messages that match a topic filter; those of the house as far as the token sees them. Raises
         `BadRequest`."""
-        who = self._broker.principal(token)
-        try:
-            levels = split_filter(topic)
-        except InvalidFilter as error:
-            raise BadRequest(f"topic filter: {error}") from None
-        found = self._retained.matching(levels, cids)
+        who, found = self._broker.principal(token), self._retained.matching(_levels(topic), cids)
         return (_shown(one) for one in found if not one.topic.startswith(RESERVED) or who.sees(one.topic))
 
-    def published_views(self, cids: frozenset[int]) -> Iterator[Mapping[str, Json]]:
-        """Retained messages that clients of these accounts published, by account and topic."""
-        return map(_shown, self._retained.of(cids))
+    def published_views(self, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
+        """The same of clients alone; `all` is every one. Raises `BadRequest`, `Forbidden`."""
+        _refuse_reserved(topic)
+        return map(
+            _shown, self._retained.of(cids) if topic == "all" else self._retained.published(_levels(topic), cids)
+        )
 
     def publish(self, cid: int, message: MessageBody) -> None:
         """Publish to the clients of an account. Raises `BadRequest`, `Forbidden`."""
@@ -115,9 +113,15 @@ class SessionDesk:
         )
 
     def clear_retained(self, cid: int, topic: str) -> None:
-        """Remove a retained message that a client published. Raises `Forbidden`."""
-        _refuse_reserved(topic)
+        """Remove a retained message that a client published."""
         self._retained.clear(cid, topic)
+
+
+def _levels(topic: str) -> Levels:
+    try:
+        return split_filter(topic)
+    except InvalidFilter as error:
+        raise BadRequest(f"topic filter: {error}") from None
 
 
 def _refuse_reserved(topic: str) -> None:

@@ -59,14 +59,17 @@ class SessionSource(Protocol):
         Raises `BadRequest` for a malformed filter.
         """
 
-    def published_views(self, cids: frozenset[int]) -> Iterator[Mapping[str, Json]]:
-        """Retained messages that clients of these accounts published, by account and topic."""
+    def published_views(self, cids: frozenset[int], topic: str) -> Iterator[Mapping[str, Json]]:
+        """The same of what clients published alone; `all` is every one.
+
+        Raises `BadRequest` for a malformed filter, `Forbidden` for one of what the house says.
+        """
 
     def publish(self, cid: int, message: MessageBody) -> None:
         """Publish to the clients of an account. Raises `BadRequest` for a bad topic, `Forbidden`."""
 
     def clear_retained(self, cid: int, topic: str) -> None:
-        """Remove a retained message that a client published. Raises `Forbidden`."""
+        """Remove a retained message that a client published."""
 
 
 class MqttSessions:
@@ -105,11 +108,12 @@ class MqttSessions:
         """Retained messages that match a topic filter, of one account or of all that the caller may see.
 
         Args:
-            topic: a topic filter (what the house says begins with `flespi/`), or `all`: what clients published.
+            topic: a topic filter, or `all`: what clients published. To be deleted (`method`) is only that, too; to be
+                read, what the house says below `flespi/` as well.
 
         Raises:
             BadRequest: the filter is malformed.
-            Forbidden: the token has no right to retained messages.
+            Forbidden: the token has no right to retained messages, or what the house says was to be deleted.
             TooLarge: more match than one answer holds.
         """
         self._directory.granted(caller, MESSAGES, method)
@@ -117,7 +121,10 @@ class MqttSessions:
         if cid is not None:
             cids = cids & {cid}
         broker = self._broker()
-        found = broker.published_views(cids) if topic == "all" else broker.retained_views(caller.token, cids, topic)
+        if method == "DELETE" or topic == "all":
+            found = broker.published_views(cids, topic)
+        else:
+            found = broker.retained_views(caller.token, cids, topic)
         views = list(islice(found, MAX_MESSAGES + 1))
         if len(views) > MAX_MESSAGES:
             raise TooLarge(f"more than {MAX_MESSAGES} retained messages match: name more levels of the topic")
@@ -131,5 +138,5 @@ class MqttSessions:
         return {"cid": caller.cid, "topic": message.topic, "retained": message.retained}
 
     def clear(self, cid: int, topic: str) -> None:
-        """Remove a retained message. Raises `Forbidden`."""
+        """Remove a retained message that `retained` gave for deletion."""
         self._broker().clear_retained(cid, topic)
