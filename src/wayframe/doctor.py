@@ -152,7 +152,6 @@ async def _revision(database: Database) -> str | None:
 
 
 def _ports(settings: Settings) -> Iterator[Check]:
-    running = node_answers(settings)
     for port in settings.ports:
         number = getattr(settings, port.setting)
         name = f"port {number}"
@@ -161,7 +160,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
             yield Check(name, State.OK, f"{port.setting} takes any free port")
         elif problem is None:
             yield Check(name, State.OK, f"free ({port.what})")
-        elif running and problem.taken:
+        elif problem.taken and node_answers(settings):
             yield Check(name, State.OK, f"in use while the node runs ({port.what})")
         else:
             yield Check(name, State.FAIL, problem.what, problem.advice)

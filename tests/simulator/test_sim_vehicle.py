@@ -316,11 +316,10 @@ async def test_live_video_is_real_time_and_ends_on_command(
         assert keys[0] is found[0]
         assert {packet.since_key_ms for packet in keys} == {0}
         assert started * 1000 - 100 < stamps[0] < stamps[-1] < time.time() * 1000 + 100
-        # A machine that stood still for a moment leaves frames out; those that come are never off their beat.
-        frame_ms = 1000 / 15
-        beats = [(after - before) / frame_ms for before, after in itertools.pairwise(stamps)]
-        assert all(abs(beat - round(beat)) * frame_ms < 1 for beat in beats)
-        assert [round(beat) for beat in beats].count(1) >= len(beats) - 3
+        # On the beat, but for a camera that could not keep up and was over two seconds late and skipped to the present.
+        gaps = [after - before for before, after in itertools.pairwise(stamps)]
+        assert all(gap in (66, 67) or gap > 2000 for gap in gaps), gaps
+        assert all(abs(gap * 15 / 1000 - round(gap * 15 / 1000)) < 0.015 for gap in gaps), gaps
         assert vehicle.stats.live_streams == 1
         assert not vehicle.live
 

@@ -47,6 +47,7 @@ class Journal:
         self._last_timestamp = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._running = False
+        self._draining = asyncio.Lock()
         self.dropped = 0
         """Log records lost because the queue was full; shown in /metrics."""
 
@@ -64,10 +65,11 @@ class Journal:
 
     async def drain(self) -> None:
         """Write and announce what is queued or being written."""
-        if self._writing is not None:
-            await self._writing
-        while not self._entries.empty():
-            await self._write([self._entries.get_nowait()])
+        async with self._draining:  # two at once would announce out of order
+            if self._writing is not None:
+                await self._writing
+            while not self._entries.empty():
+                await self._write([self._entries.get_nowait()])
 
     async def _write(self, batch: list[_Entry]) -> None:
         while len(batch) < _BATCH and not self._entries.empty():
