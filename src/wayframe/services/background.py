@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -38,3 +39,21 @@ class Background:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=1)
+
+
+async def start_when_due(start: Callable[[], None], wanted: asyncio.Event, tick_s: float) -> None:
+    """Call `start`, which starts what is due, whenever `wanted` is set and every `tick_s` seconds; until cancelled."""
+    while True:
+        wanted.clear()
+        start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(tick_s):
+                await wanted.wait()
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their ends, whatever these are."""
+    ended = list(tasks)
+    for task in ended:
+        task.cancel()
+    await asyncio.gather(*ended, return_exceptions=True)

@@ -24,6 +24,7 @@ from wayframe.model.harvest import Harvest
 from wayframe.model.hooks import HookEvent
 from wayframe.storage import GalleryTable, HarvestTable
 
+from .background import end_all, start_when_due
 from .bodies import parse_body
 from .directory import Directory
 from .entries import DEVICES, Caller, Entry
@@ -117,17 +118,9 @@ class Harvests:
     async def run(self) -> None:
         """Look at the devices that are due, until cancelled."""
         try:
-            while True:
-                self._wanted.clear()
-                self._start_due()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_S):
-                        await self._wanted.wait()
+            await start_when_due(self._start_due, self._wanted, _TICK_S)
         finally:
-            tasks = [run.task for run in self._runs.values() if run.task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all([run.task for run in self._runs.values() if run.task is not None])
 
     def _start_due(self) -> None:
         now = self._clock.now()

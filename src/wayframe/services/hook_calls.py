@@ -24,6 +24,7 @@ from wayframe.model.hooks import Hook, HookAction, HookCall, HookEvent
 from wayframe.model.log_codes import Log
 from wayframe.storage import GalleryTable, HookCallTable
 
+from .background import end_all, start_when_due
 from .commands import Commands
 from .directory import Directory
 from .entries import DEVICES, TOKENS, Caller, Entry
@@ -133,11 +134,9 @@ class HookCalls:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write_loop())
-                tasks.create_task(self._call_loop())
+                tasks.create_task(start_when_due(self._start_due, self._due, _TICK_S))
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_all(self._tasks)
             await self._write(self._taken())
 
     async def _write_loop(self) -> None:
@@ -153,14 +152,6 @@ class HookCalls:
         while len(taken) < _BATCH and not self._news.empty():
             taken.append(self._news.get_nowait())
         return taken
-
-    async def _call_loop(self) -> None:
-        while True:
-            self._due.clear()
-            self._start_due()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_S):
-                    await self._due.wait()
 
     def _start_due(self) -> None:
         now = self._clock.now()

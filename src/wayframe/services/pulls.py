@@ -29,7 +29,7 @@ from wayframe.model.hooks import HookEvent
 from wayframe.model.query import HistoryQuery
 from wayframe.storage import BlobStore, GalleryTable
 
-from .background import Background
+from .background import Background, end_all, start_when_due
 from .commands import Commands
 from .directory import Directory
 from .entries import Caller, Entry
@@ -189,17 +189,9 @@ class Pulls:
     async def run(self) -> None:
         """Fetch what is due, until cancelled."""
         try:
-            while True:
-                self._wanted.clear()
-                self._start_due()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_S):
-                        await self._wanted.wait()
+            await start_when_due(self._start_due, self._wanted, _TICK_S)
         finally:
-            tasks = [job.task for job in self._running() if job.task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all([job.task for job in self._running() if job.task is not None])
 
     def _running(self) -> list[_Job]:
         return [job for jobs in self._jobs.values() for job in jobs.values() if job.task is not None]
